@@ -1,0 +1,39 @@
+"""Diffusion over sign language keypoints: `.pose` in, a better `.pose` out.
+
+The public functions are imported when they are first used, so that `import pose_diffusion` is quick and does not import
+torch.
+"""
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pose_diffusion.diffusion.model import PoseDiffusion
+    from pose_diffusion.preview import save_preview
+    from pose_diffusion.tasks.refine import fill_missing, fill_missing_steps, refine, refine_many, refine_steps
+    from pose_diffusion.transforms import available_transforms, get_transform, register
+
+__version__ = "0.1.0"
+__all__ = ["PoseDiffusion", "available_transforms", "fill_missing", "fill_missing_steps", "get_transform", "refine",
+           "refine_many", "refine_steps", "register", "save_preview"]
+
+_HOMES = {
+    "PoseDiffusion": "diffusion.model",
+    "refine": "tasks.refine", "refine_steps": "tasks.refine", "refine_many": "tasks.refine",
+    "fill_missing": "tasks.refine", "fill_missing_steps": "tasks.refine",
+    "register": "transforms", "get_transform": "transforms", "available_transforms": "transforms",
+    "save_preview": "preview",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value  # found without this function from now on
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})
