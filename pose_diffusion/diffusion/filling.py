@@ -1,0 +1,290 @@
+"""What is known of a clip, and the simple estimates that the network starts from.
+
+A network that has to learn that a hand moves with its wrist, or that a track goes on smoothly, learns the signers of
+its training data by heart on the way. So the filled observation and a handful of classical estimates (smoothed, without
+suspicious points, with the hands exchanged, on a cubic) are computed here, and the network only chooses between them
+point by point and adds a residual. All of it is torch on batches, the same code in training and use.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from pose_diffusion.layout import BODY, FACE, FACE_ANCHOR, LEFT_HAND, RIGHT_HAND, Layout
+
+CANDIDATES = ("filled", "smooth 5", "smooth 9", "smooth 13", "trusted", "trusted smooth", "other hand", "cubic", "mean")
+FACE_CANDIDATES = 4  # the face has the first four only
+DEVIATION = .12  # shoulder widths from the median of 7 frames beyond which a point is suspicious
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What is known of a batch of clips.
+
+    Attributes
+    ----------
+    xyz : Tensor
+        `(B, T, K, 3)` float32, shoulder widths, 0 where missing.
+    mask : Tensor
+        `(B, T, K)` bool: observed.
+    exact : Tensor
+        `(B, T, K)` bool: observed and not to be moved (noise level 0). Other observed points are a capture: noisy.
+    seconds : Tensor
+        `(B, T)` float32.
+    valid : Tensor
+        `(B, T)` bool: False on padding.
+    """
+
+    xyz: Tensor
+    mask: Tensor
+    exact: Tensor
+    seconds: Tensor
+    valid: Tensor
+
+    def map(self, function) -> Observation:
+        """The same function on every tensor (slicing the batch, moving to a device)."""
+        return Observation(*(function(t) for t in (self.xyz, self.mask, self.exact, self.seconds, self.valid)))
+
+
+@dataclass(frozen=True)
+class Filled:
+    """The filled observation.
+
+    Attributes
+    ----------
+    features : Tensor
+        `(B, T, K, 3)`: each point relative to its anchor; known everywhere.
+    since, until : Tensor
+        `(B, T, K)` seconds to the nearest observation before and after; infinite where there is none.
+    """
+
+    features: Tensor
+    since: Tensor
+    until: Tensor
+
+
+def neighbours(mask: Tensor) -> tuple[Tensor, Tensor]:
+    """`(B, T, K)` index of the last observed frame up to each frame (-1: none) and of the next from it (T: none)."""
+    frames = mask.shape[1]
+    index = torch.arange(frames, device=mask.device).view(1, -1, 1)
+    before = torch.where(mask, index, -1).cummax(dim=1).values
+    after = torch.where(mask, index, frames).flip(1).cummin(dim=1).values.flip(1)
+    return before, after
+
+
+def _at(values: Tensor, index: Tensor) -> Tensor:
+    """values `(B, T, K, 3)` at frame `index` `(B, T, K)`, clamped into the clip."""
+    return values.gather(1, index.clamp(0, values.shape[1] - 1).unsqueeze(-1).expand(*index.shape, values.shape[-1]))
+
+
+def interpolate(values: Tensor, mask: Tensor, seconds: Tensor, default: Tensor) -> Filled:
+    """Linear between observations, constant beyond the outer ones, `default` `(K, 3)` for points never observed."""
+    before, after = neighbours(mask)
+    has_before, has_after = before >= 0, after < mask.shape[1]
+    time = seconds.unsqueeze(-1)
+    clamp = mask.shape[1] - 1
+    since = time - seconds.unsqueeze(-1).expand_as(before).gather(1, before.clamp(0, clamp))
+    until = seconds.unsqueeze(-1).expand_as(after).gather(1, after.clamp(0, clamp)) - time
+    weight = since / (since + until).clamp(min=1e-6)
+    weight = torch.where(has_before, torch.where(has_after, weight, 0.), 1.).unsqueeze(-1)
+    filled = torch.lerp(_at(values, before), _at(values, after), weight)
+    filled = torch.where(mask.unsqueeze(-1), values, filled)
+    filled = torch.where((has_before | has_after).unsqueeze(-1), filled, default)
+    infinity = torch.tensor(torch.inf, device=values.device)
+    return Filled(filled, torch.where(has_before, since, infinity), torch.where(has_after, until, infinity))
+
+
+def smooth(x: Tensor, window: int) -> Tensor:
+    """Savitzky-Golay of order 2 over time (Savitzky and Golay 1964), on `(B, T, K, 3)`; ends are replicated."""
+    half = window // 2
+    t = torch.arange(-half, half + 1, dtype=torch.float64)
+    basis = torch.stack([torch.ones_like(t), t, t * t], dim=1)
+    kernel = torch.linalg.pinv(basis)[0].to(x)
+    padded = torch.cat([x[:, :1].expand(-1, half, -1, -1), x, x[:, -1:].expand(-1, half, -1, -1)], dim=1)
+    frames = x.shape[1]
+    out = kernel[0] * padded[:, :frames]
+    for i in range(1, window):
+        out = torch.add(out, padded[:, i:i + frames], alpha=float(kernel[i]))
+    return out
+
+
+def median(x: Tensor, window: int) -> Tensor:
+    """Running median over time on `(B, T, K, 3)`; ends are replicated."""
+    half = window // 2
+    padded = torch.cat([x[:, :1].expand(-1, half, -1, -1), x, x[:, -1:].expand(-1, half, -1, -1)], dim=1)
+    return torch.stack([padded[:, i:i + x.shape[1]] for i in range(window)]).median(dim=0).values
+
+
+class Filler:
+    """Fills observations in a layout. Holds only index tables and the layout's mean pose.
+
+    Parameters
+    ----------
+    layout : Layout
+        The points.
+    mean : Tensor
+        `(K, 3)` mean feature (point relative to its anchor) for what is never observed.
+    """
+
+    def __init__(self, layout: Layout, mean: Tensor):
+        self.layout = layout
+        self.mean = mean
+        self.anchors = torch.tensor([a if a >= 0 else i for i, a in enumerate(layout.anchors)], device=mean.device)
+        self.has_anchor = torch.tensor([a >= 0 for a in layout.anchors], device=mean.device)
+        self.hands = (layout.parts["left_hand"], layout.parts["right_hand"])
+        self.wrists = tuple(layout.index(BODY, f"{side}_WRIST") for side in ("LEFT", "RIGHT"))
+        self.inner = layout.parts["face"].start  # body and hands come before the face
+        self.order = [i for i in layout.depth_order if layout.anchors[i] >= 0]
+        nose, forehead = layout.index(BODY, "NOSE"), layout.index(FACE, FACE_ANCHOR)
+        left, right = (layout.index(hand, "WRIST") for hand in (LEFT_HAND, RIGHT_HAND))
+        self.borrowed = ((nose, forehead), (self.wrists[0], left), (self.wrists[1], right))
+
+    def features(self, xyz: Tensor) -> Tensor:
+        """Points `(..., K, 3)` relative to their anchors."""
+        return torch.where(self.has_anchor.unsqueeze(-1), xyz - xyz[..., self.anchors, :], xyz)
+
+    def points(self, features: Tensor) -> Tensor:
+        """The inverse of `features`: four levels of anchors, summed from the root outwards."""
+        out = features
+        anchors = self.anchors
+        known = ~self.has_anchor
+        while not bool(known.all()):
+            out = torch.where((~known & known[anchors]).unsqueeze(-1), features + out[..., anchors, :], out)
+            known = known | known[anchors]
+        return out
+
+    def complete_anchors(self, obs: Observation) -> Observation:
+        """Where an anchor is missing but the point on it is there (hand without body wrist), place the anchor by it."""
+        xyz, mask = obs.xyz.clone(), obs.mask.clone()
+        for anchor, child in self.borrowed:
+            both = (obs.mask[..., anchor] & obs.mask[..., child]).unsqueeze(-1)
+            offset = (xyz[..., child, :] - xyz[..., anchor, :]).unsqueeze(2)
+            offset = interpolate(offset, both, obs.seconds, self.mean[child:child + 1]).features[:, :, 0]
+            gain = obs.mask[..., child] & ~obs.mask[..., anchor]
+            xyz[..., anchor, :] = torch.where(gain.unsqueeze(-1), xyz[..., child, :] - offset, xyz[..., anchor, :])
+            mask[..., anchor] |= gain
+        return replace(obs, xyz=xyz, mask=mask)
+
+    def fill(self, obs: Observation) -> Filled:
+        """The observation, complete: linear in time relative to the anchors; `obs` with its anchors completed."""
+        known = obs.mask & torch.where(self.has_anchor, obs.mask[..., self.anchors], True)
+        filled = interpolate(self.features(obs.xyz), known, obs.seconds, self.mean)
+        return filled
+
+    def untangle(self, obs: Observation) -> Observation:
+        """Exchange the hands in frames in which they are clearly nearer to each other's wrist. Exact hands stay."""
+        cost_same, cost_other = (self._wrist_distance(obs, hands) for hands in (self.hands, self.hands[::-1]))
+        free = ~torch.cat([obs.exact[..., part] for part in self.hands], dim=-1).any(-1)
+        return self.exchange(obs, free & (cost_other + .1 < cost_same))
+
+    def _wrist_distance(self, obs: Observation, hands: tuple[slice, ...]) -> Tensor:
+        """`(B, T)`: distances of the hands given as left and right to the body's left and right wrist, where both are seen."""
+        total = torch.zeros_like(obs.seconds)
+        for wrist, part in zip(self.wrists, hands):
+            seen = obs.mask[..., wrist] & obs.mask[..., part.start]
+            gap = (obs.xyz[..., wrist, :2] - obs.xyz[..., part.start, :2]).norm(dim=-1)
+            total = total + torch.where(seen, gap, 0.)
+        return total
+
+    def exchange(self, obs: Observation, frames: Tensor) -> Observation:
+        """Exchange left and right hand in the given frames `(B, T)`."""
+        left, right = self.hands
+
+        def exchanged(x: Tensor) -> Tensor:
+            pick = frames.view(*frames.shape, *[1] * (x.dim() - 2))
+            out = x.clone()
+            out[:, :, left] = torch.where(pick, x[:, :, right], x[:, :, left])
+            out[:, :, right] = torch.where(pick, x[:, :, left], x[:, :, right])
+            return out
+
+        return replace(obs, xyz=exchanged(obs.xyz), mask=exchanged(obs.mask), exact=exchanged(obs.exact))
+
+    def suspicious(self, obs: Observation, features: Tensor) -> Tensor:
+        """`(B, T, inner)` bool: body and hand points that jump away from their median, or hands that stall."""
+        inner = features[:, :, :self.inner]
+        jump = (inner - median(inner, 7))[..., :2].norm(dim=-1) > DEVIATION
+        for part, wrist in zip(self.hands, self.wrists):
+            same = (obs.xyz[:, 1:, part] == obs.xyz[:, :-1, part]).flatten(2).all(-1)
+            moved = (obs.xyz[:, 1:, wrist] != obs.xyz[:, :-1, wrist]).any(-1)
+            stalled = F.pad(same & moved, (1, 0)) & obs.mask[..., part.start]
+            jump[..., part] |= (jump[..., part.start] | stalled).unsqueeze(-1)
+        return jump & obs.mask[..., :self.inner] & ~obs.exact[..., :self.inner]
+
+    def cubic(self, filled: Filled, mask: Tensor, seconds: Tensor) -> Tensor:
+        """Cubic Hermite through gaps with the slopes at their ends, damped beyond the clip's outer observations."""
+        x = filled.features[:, :, :self.inner]
+        steady = smooth(x, 5)
+        step = (seconds[:, 2:] - seconds[:, :-2]).clamp(min=1e-3)[..., None, None]
+        slope = torch.zeros_like(x)
+        if x.shape[1] > 2:
+            slope[:, 1:-1] = (steady[:, 2:] - steady[:, :-2]) / step
+        before, after = neighbours(mask)
+        since, until = filled.since[..., :self.inner], filled.until[..., :self.inner]
+        both = torch.isfinite(since) & torch.isfinite(until)
+        length = torch.where(both, since + until, 1.).clamp(min=1e-6)
+        s = torch.where(both, since / length, 0.).unsqueeze(-1)
+        length = length.unsqueeze(-1)
+        start, end = _at(slope, before - 1), _at(slope, after + 1)
+        bend = s * (1 - s) * ((1 - s) * (start * length - (_at(x, after) - _at(x, before))) -
+                              s * (end * length - (_at(x, after) - _at(x, before))))
+        memory = .1  # seconds that a motion goes on beyond the last observation
+        tail = start * (memory * (1 - torch.exp(-since.clamp(max=1e3) / memory))).unsqueeze(-1)
+        head = -end * (memory * (1 - torch.exp(-until.clamp(max=1e3) / memory))).unsqueeze(-1)
+        only_before, only_after = torch.isfinite(since) & ~both, torch.isfinite(until) & ~both
+        extra = torch.where(both.unsqueeze(-1), bend, torch.where(only_before.unsqueeze(-1), tail,
+                            torch.where(only_after.unsqueeze(-1), head, torch.zeros_like(bend))))
+        return x + torch.where(mask.unsqueeze(-1), torch.zeros_like(extra), extra)
+
+
+@dataclass(frozen=True)
+class Start:
+    """Everything about an observation that does not change from step to step.
+
+    Attributes
+    ----------
+    filled : Tensor
+        `(B, T, K, 3)` features of the filled observation, hands untangled: the origin of the residual.
+    candidates : Tensor
+        `(B, T, inner, C, 3)` features of body and hands, `face`: `(B, T, faces, FACE_CANDIDATES, 3)`.
+    known, exact, suspicious : Tensor
+        `(B, T, K)` bool; `suspicious` `(B, T, inner)`.
+    since, until : Tensor
+        As in `Filled`.
+    """
+
+    filled: Tensor
+    candidates: Tensor
+    face: Tensor
+    known: Tensor
+    exact: Tensor
+    suspicious: Tensor
+    since: Tensor
+    until: Tensor
+
+
+def start(filler: Filler, observation: Observation) -> Start:
+    """Fill an observation and gather the candidates."""
+    raw = filler.complete_anchors(observation)
+    obs = filler.untangle(raw)
+    filled = filler.fill(obs)
+    n = filler.inner
+    suspicious = filler.suspicious(obs, filled.features)
+    mask = obs.mask.clone()
+    mask[..., :n] &= ~suspicious
+    trusted = filler.fill(replace(obs, mask=mask))
+    other = filler.fill(filler.exchange(obs, torch.ones_like(obs.valid)))
+    x = filled.features
+    smoothed = [smooth(x, window) for window in (5, 9, 13)]
+    calm = trusted.features[:, :, :n]
+    known = obs.mask & torch.where(filler.has_anchor, obs.mask[..., filler.anchors], True)
+    weight = (mask & known & obs.valid.unsqueeze(-1))[..., :n, None].float()
+    count = weight.sum(1, keepdim=True)
+    average = torch.where(count > 0, (calm * weight).sum(1, keepdim=True) / count.clamp(min=1), filler.mean[:n])
+    cubic = filler.cubic(trusted, (mask & known)[..., :n], obs.seconds)
+    candidates = torch.stack([x[:, :, :n], *(s[:, :, :n] for s in smoothed), calm, smooth(calm, 7),
+                              other.features[:, :, :n], cubic, average.expand_as(cubic)], dim=3)
+    face = torch.stack([x[:, :, n:], *(s[:, :, n:] for s in smoothed)], dim=3)
+    return Start(x, candidates, face, known, obs.exact, suspicious, filled.since, filled.until)
