@@ -1,0 +1,217 @@
+"""Energies: steer a sample by a function of the clean points, without training for it.
+
+An energy maps clean points ``(batch, frames, points, 3)`` to one value per sample ``(batch,)``: the negative logarithm
+of the likelihood of something known about them (up to a constant), in whatever frame and units its targets are given.
+`guide` bends the denoiser's estimate towards low energy and returns a denoiser again.
+"""
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from pose_diffusion.diffusion.sampler import Denoiser
+
+Energy = Callable[[Tensor], Tensor]
+
+HALVINGS = 20
+ARMIJO = 1e-4  # share of the promised decrease that a step must bring (Nocedal and Wright 2006, section 3.1)
+
+
+def pin(target: Tensor, mask: Tensor, std: float | Tensor) -> Energy:
+    """Points known up to Gaussian noise: the sum over pinned points of ``|point - target| ** 2 / (2 std ** 2)``.
+
+    Parameters
+    ----------
+    target : Tensor ``([batch,] frames, points, 3)``
+        Where the points should be; anything (NaN, too) where the mask is False.
+    mask : Tensor ``([batch,] frames, points)``, bool
+        Which points are pinned.
+    std : float or Tensor, broadcast over ``([batch,] frames, points)``
+        How far each coordinate is to be trusted, in the units of the points; above 0.
+    """
+    spread = _positive("std of a pin", std, target)[..., None]
+    target = torch.where(mask[..., None], target, 0)  # NaN times 0 would be NaN
+
+    def energy(points: Tensor) -> Tensor:
+        error = torch.where(mask[..., None], (points - target) / spread, 0)
+        return error.square().sum(dim=(1, 2, 3)) / 2
+
+    return energy
+
+
+def bone_length(bones: Tensor, lengths: Tensor, std: float | Tensor) -> Energy:
+    """Bones of known length: the sum over frames and bones of ``(length - known) ** 2 / (2 std ** 2)``.
+
+    Parameters
+    ----------
+    bones : Tensor ``(bones, 2)``, int64
+        The two points of each bone.
+    lengths : Tensor, broadcast over ``([batch,] frames, bones)``
+        In the units of the points.
+    std : float or Tensor, broadcast over ``([batch,] frames, bones)``
+        Above 0, in the same units.
+    """
+    spread = _positive("std of a bone length", std, lengths)
+
+    def energy(points: Tensor) -> Tensor:
+        bone = points[:, :, bones[:, 0]] - points[:, :, bones[:, 1]]
+        # A bone of length 0 points nowhere: the small number makes its gradient 0 instead of NaN.
+        length = (bone.square().sum(-1) + 1e-12).sqrt()
+        return ((length - lengths) / spread).square().sum(dim=(1, 2)) / 2
+
+    return energy
+
+
+def add(*energies: Energy) -> Energy:
+    """Several energies at once: independent things known, so that their values add up. At least one."""
+    if not energies:
+        raise ValueError("there is no energy to add")
+    return lambda points: torch.stack([energy(points) for energy in energies]).sum(0)
+
+
+def guide(denoiser: Denoiser,
+          energy: Energy,
+          scale: float,
+          *,
+          to_points: Callable[[Tensor], Tensor],
+          steps: int = 5) -> Denoiser:
+    """A denoiser whose clean estimate also heeds an energy.
+
+    Given the noisy state, the clean one is taken to be Gaussian around the network's estimate ``c0`` with variance ``v
+    = sigma ** 2 / (1 + sigma ** 2)``: what noise of level sigma leaves open of data of unit variance. The guided
+    estimate is the most likely clean state under this and the energy, the minimum over ``c`` of ::
+
+        J(c) = |c - c0| ** 2 / (2 v) + scale * energy(to_points(c))
+
+    For pinned coordinates of a state this is exact, ``c0 + v / (v + std ** 2 / scale) * (target - c0)``, for any
+    ``std``: it neither overshoots nor needs tuning, and fades out by itself where the network is sure (``v`` tends to 0
+    with sigma). The gradient is taken with respect to the estimate only, never through the network, and each sample is
+    minimised on its own: nothing depends on the batch.
+
+    Parameters
+    ----------
+    denoiser : callable
+        ``D(x, sigma) -> clean``, in state space.
+    energy : callable
+        Points ``(batch, frames, points, 3)`` to ``(batch,)``; twice differentiable almost everywhere.
+    scale : float
+        Weight of the energy: 1 takes it at its word, 0 turns it off.
+    to_points : callable
+        A differentiable map from the clean state to points, one sample's points being made of its own state only.
+    steps : int
+        Steps of the inner minimisation. One is enough for pins of one std on coordinates of the state itself; for a
+        linear ``to_points``, as many as there are different curvatures; others come closer with each.
+
+    Returns
+    -------
+    Denoiser
+
+    Raises
+    ------
+    ValueError
+        For a negative scale or no steps; on a call, where the energy is not one finite value per sample.
+    """
+    if not 0 <= scale < math.inf:
+        raise ValueError(f"the scale of an energy must be a number from 0 up, not {scale}")
+    if steps < 1:
+        raise ValueError(f"energy guidance needs at least 1 inner step, not {steps}")
+    if scale == 0:
+        return denoiser
+
+    def guided(x: Tensor, sigma: Tensor) -> Tensor:
+        with torch.no_grad():
+            clean = denoiser(x, sigma).float()
+        variance = sigma**2 / (1 + sigma**2)
+
+        def objective(c: Tensor) -> Tensor:
+            value = energy(to_points(c))
+            if value.shape != clean.shape[:1]:
+                raise ValueError(f"an energy must give {len(clean)} values, one a sample, not {tuple(value.shape)}")
+            # In units of 1 / v, which keeps the numbers of the same size at every noise level.
+            return (c - clean).square().flatten(1).sum(1) / 2 + variance * scale * value
+
+        with torch.no_grad():
+            if not bool(objective(clean).isfinite().all()):
+                raise ValueError("the energy of the estimate is not finite: check its targets and its std")
+        return _minimise(objective, clean, steps)
+
+    return guided
+
+
+def _minimise(objective: Energy, start: Tensor, steps: int) -> Tensor:
+    """Non-linear conjugate gradients (Polak-Ribière, restarted), every sample of the batch on its own.
+
+    The length of a step is exact for a quadratic objective (from its curvature along the direction, Nocedal and Wright
+    2006, eq. 5.7 and section 5.2); for others it is halved until the objective falls, so that no step makes a sample
+    worse.
+    """
+    point, direction, gradient = start, torch.zeros_like(start), torch.zeros_like(start)
+    for _ in range(steps):
+        value, slope, bend = _expand(objective, point)
+        turn = _divide(_dot(slope, slope - gradient), _dot(gradient, gradient)).clamp(min=0)
+        direction = turn * direction - slope
+        direction = torch.where(_dot(slope, direction) < 0, direction, -slope)
+        gradient = slope
+        descent = _dot(slope, direction)
+        curvature = _dot(direction, bend(direction))
+        # Where the objective curves downwards the same length is a fair first trial.
+        length = torch.where(curvature.abs() > 0, -descent / curvature.abs(), 1)
+        point = _backtrack(objective, point, value, direction, descent, length)
+    return point
+
+
+def _expand(objective: Energy, point: Tensor) -> tuple[Tensor, Tensor, Callable[[Tensor], Tensor]]:
+    """Value ``(batch,)``, gradient, and the function that multiplies a direction by the Hessian."""
+    with torch.enable_grad():
+        point = point.detach().requires_grad_()
+        value = objective(point)
+        (slope,) = torch.autograd.grad(value.sum(), point, create_graph=True)
+
+    def bend(direction: Tensor) -> Tensor:
+        with torch.enable_grad():
+            along = (slope * direction).sum()
+        return torch.autograd.grad(along, point)[0]
+
+    return value.detach(), slope.detach(), bend
+
+
+def _backtrack(objective: Energy, point: Tensor, value: Tensor, direction: Tensor, descent: Tensor,
+               length: Tensor) -> Tensor:
+    """Halve each sample's step until its objective falls; a sample for which it never does stays where it is."""
+    best, moved = point, torch.zeros_like(value, dtype=torch.bool)
+    rounding = 8 * torch.finfo(value.dtype).eps * value.abs()
+    for _ in range(HALVINGS):
+        trial = point + length * direction
+        with torch.no_grad():
+            promised = ARMIJO * (length * descent).flatten()
+            better = (objective(trial) <= value + promised + rounding) & ~moved
+        best = torch.where(_like(better, point), trial, best)
+        moved = moved | better
+        if bool(moved.all()):
+            break
+        length = length / 2
+    return best
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """Inner product per sample, shaped ``(batch, 1, ...)`` to multiply a state."""
+    return _like((a * b).flatten(1).sum(1), a)
+
+
+def _like(per_sample: Tensor, state: Tensor) -> Tensor:
+    return per_sample.reshape(-1, *[1] * (state.ndim - 1))
+
+
+def _divide(a: Tensor, b: Tensor) -> Tensor:
+    """``a / b``, and 0 where ``b`` is 0: a sample that has arrived stops."""
+    return torch.where(b == 0, 0, a / torch.where(b == 0, 1, b))
+
+
+def _positive(name: str, value: float | Tensor, like: Tensor) -> Tensor:
+    tensor = torch.as_tensor(value, dtype=like.dtype, device=like.device)
+    if not bool((tensor > 0).all()):
+        raise ValueError(f"the {name} must be above 0")
+    return tensor
