@@ -120,7 +120,7 @@ def _holistic() -> Layout:
     points = tuple([(BODY, p) for p in BODY_POINTS] + [(LEFT_HAND, p) for p in HAND_POINTS] +
                    [(RIGHT_HAND, p) for p in HAND_POINTS] + [(FACE, p) for p in FACE_POINTS])
     index = {name: i for i, name in enumerate(points)}
-    anchors = {(BODY, p): None for p in BODY_POINTS}
+    anchors: dict[tuple[str, str], tuple[str, str] | None] = {(BODY, p): None for p in BODY_POINTS}
     anchors |= {(BODY, p): (BODY, "NOSE") for p in BODY_POINTS if "EYE" in p or "EAR" in p or "MOUTH" in p}
     bones: list[tuple[tuple[str, str], tuple[str, str]]] = []
     for side, hand in (("LEFT", LEFT_HAND), ("RIGHT", RIGHT_HAND)):
