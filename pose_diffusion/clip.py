@@ -66,15 +66,15 @@ class Clip:
     person: int
 
 
-def check_pose(pose: Pose, layout: Layout = HOLISTIC) -> None:
+def check_pose(pose: Pose, layout: Layout | None = HOLISTIC) -> None:
     """Refuse a pose that nothing can be done with.
 
     Parameters
     ----------
     pose : Pose
         With a NumPy body.
-    layout : Layout
-        The header must have some of its points.
+    layout : Layout, optional
+        The header must have some of its points; None for any header.
 
     Raises
     ------
@@ -84,13 +84,15 @@ def check_pose(pose: Pose, layout: Layout = HOLISTIC) -> None:
         One line that says what is wrong and what to do: no frames, no person, a frame rate that is none, a header
         that does not fit the data, NaN or infinity in a point with confidence.
     """
-    shape, expected = pose.body.data.shape, (pose.header.total_points(), pose.header.num_dims())
+    shape = pose.body.data.shape
+    expected = (pose.header.total_points(), pose.header.num_dims() if pose.header.components else 0)
     if len(shape) != 4 or shape[2:] != expected or pose.body.confidence.shape != shape[:3]:
         raise ValueError(f"the header ({expected[0]} points, {expected[1]} dimensions) does not fit the data {shape}: "
                          "build the pose again from matching parts")
-    locate(pose.header, layout)
-    if shape[3] < 2:
-        raise UnknownSchemaError(f"points of {shape[3]} dimensions: x and y are needed, save the pose with both")
+    if layout is not None:
+        locate(pose.header, layout)
+        if shape[3] < 2:
+            raise UnknownSchemaError(f"points of {shape[3]} dimensions: x and y are needed, save the pose with both")
     if shape[0] == 0:
         raise ValueError("the pose has no frames: record or cut it again with at least one")
     if shape[1] == 0:
