@@ -1,0 +1,319 @@
+"""The denoiser: noisy clip, noise level, observation, condition -> clean clip.
+
+It has two halves. The *encoder* reads the observation (and the condition) once per call of a task and gives the
+posterior mean and an estimate of its own error: this is the answer at an infinite noise level, and all that a one-step
+refinement needs. The *decoder* is run at every further step: it reads the noisy clip, the noise level and what the
+encoder saw, and corrects the mean. So ten steps cost one encoder and nine light decoders.
+
+State space: features (points relative to their anchors) in units of what is unknown, `u = (x - filled) / spread`. An exact
+keypoint has spread 0 and cannot move.
+"""
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pose_diffusion.diffusion.condition import Condition
+from pose_diffusion.diffusion.filling import CANDIDATES, FACE_CANDIDATES, Filler, Observation, Start, start
+from pose_diffusion.diffusion.schedule import c_in, c_noise, c_out, c_skip
+from pose_diffusion.layout import LAYOUTS, Layout
+
+LEVELS = {"body": .03, "left_hand": .04, "right_hand": .04, "face": .01}  # capture noise in shoulder widths, per part
+LOCAL = 3 * (len(CANDIDATES) - 1) + 5  # local statistics of a point that decide between the candidates
+
+
+@dataclass(frozen=True)
+class DenoiserConfig:
+    """The size of a network.
+
+    Attributes
+    ----------
+    layout : str
+        Name of its layout.
+    width, heads : int
+        Of the transformer's tokens.
+    encoder_layers, decoder_layers : int
+        Depth of the halves.
+    frames_per_token : int
+        Frames that are one token: the strongest lever for speed on a CPU (reference measurements: 4 times).
+    window : int
+        Frames the network was trained on and is run on at a time.
+    condition_width : int
+        Width of the condition's tokens.
+    dropout : float
+        In the feed-forward layers, in training.
+    """
+
+    layout: str = "holistic"
+    width: int = 192
+    heads: int = 6
+    encoder_layers: int = 4
+    decoder_layers: int = 3
+    frames_per_token: int = 4
+    window: int = 32
+    condition_width: int = 64
+    dropout: float = 0.
+
+    def as_dict(self) -> dict:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What the encoder made of an observation.
+
+    Attributes
+    ----------
+    mean : Tensor
+        `(B, T, K, 3)` features: the posterior mean.
+    error : Tensor
+        `(B, T, K)` expected distance of the mean from the truth in shoulder widths; 0 for exact points.
+    spread : Tensor
+        `(B, T, K, 3)` units of the state space.
+    filled : Tensor
+        `(B, T, K, 3)` features: origin of the state space.
+    tokens : Tensor
+        `(B, N, width)` context for the decoder.
+    times, keep : Tensor
+        `(B, N)` seconds of the tokens; bool, False where padding.
+    """
+
+    mean: Tensor
+    error: Tensor
+    spread: Tensor
+    filled: Tensor
+    tokens: Tensor
+    times: Tensor
+    keep: Tensor
+
+
+def rotate(x: Tensor, times: Tensor) -> Tensor:
+    """Rotary positions (Su et al. 2021) on seconds, for `(B, heads, N, D)`: periods from .1 to 100 seconds."""
+    half = x.shape[-1] // 2
+    frequency = 2 * torch.pi / (.1 * 1000 ** (torch.arange(half, device=x.device) / max(half - 1, 1)))
+    angle = (times[:, None, :, None] * frequency)
+    cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
+    a, b = x[..., :half], x[..., half:]
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
+
+
+class Block(nn.Module):
+    """A pre-norm transformer layer; `modulation` `(B, 6, width)` is adaLN-zero (Peebles and Xie 2023), or None."""
+
+    def __init__(self, width: int, heads: int, dropout: float):
+        super().__init__()
+        self.heads = heads
+        self.norm1, self.norm2 = (nn.LayerNorm(width) for _ in range(2))
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.dropout = nn.Dropout(dropout)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.down.weight)
+
+    def attend(self, x: Tensor, times: Tensor, keep: Tensor) -> Tensor:
+        batch, length, width = x.shape
+        q, k, v = self.qkv(x).view(batch, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        y = F.scaled_dot_product_attention(rotate(q, times), rotate(k, times), v, attn_mask=keep[:, None, None, :])
+        return self.out(y.transpose(1, 2).reshape(batch, length, width))
+
+    def forward(self, x: Tensor, times: Tensor, keep: Tensor, modulation: Tensor | None = None) -> Tensor:
+        if modulation is None:
+            x = x + self.attend(self.norm1(x), times, keep)
+            return x + self.down(self.dropout(F.gelu(self.up(self.norm2(x)))))
+        shift1, scale1, gate1, shift2, scale2, gate2 = modulation.unsqueeze(2).unbind(1)
+        x = x + gate1 * self.attend(self.norm1(x) * (1 + scale1) + shift1, times, keep)
+        return x + gate2 * self.down(self.dropout(F.gelu(self.up(self.norm2(x) * (1 + scale2) + shift2))))
+
+
+def patch(x: Tensor, frames: int) -> Tensor:
+    """`(B, T, C)` -> `(B, T / frames, frames * C)`."""
+    return x.reshape(x.shape[0], x.shape[1] // frames, -1)
+
+
+class Denoiser(nn.Module):
+    """The network. `encode` once, then `decode` at every step; `forward` does both.
+
+    Parameters
+    ----------
+    config : DenoiserConfig
+        Its size.
+    """
+
+    mean: Tensor
+    std: Tensor
+    rate: Tensor
+    level: Tensor
+
+    def __init__(self, config: DenoiserConfig):
+        super().__init__()
+        self.config = config
+        self.layout: Layout = LAYOUTS[config.layout]
+        points, inner = len(self.layout), self.layout.parts["face"].start
+        self.inner = inner
+        self.register_buffer("mean", torch.zeros(points, 3))
+        self.register_buffer("std", torch.ones(points, 3))
+        self.register_buffer("rate", torch.ones(points, 3))
+        level = torch.empty(points, 1)
+        for part, value in LEVELS.items():
+            level[self.layout.parts[part]] = value
+        self.register_buffer("level", level)
+        width, span = config.width, config.frames_per_token
+        static = 3 * points + 4 * inner + 3 + 9 * inner
+        self.stem = nn.Linear(span * static, width)
+        self.condition = nn.Linear(config.condition_width, width)
+        self.null = nn.Parameter(torch.zeros(1, 1, width))
+        self.encoder = nn.ModuleList(Block(width, config.heads, config.dropout) for _ in range(config.encoder_layers))
+        self.norm = nn.LayerNorm(width)
+        self.residual = nn.Linear(width, span * 3 * points)
+        self.error = nn.Linear(width, span * (inner + 1))
+        self.context = nn.Linear(width, span * 48)
+        self.local = nn.Linear(LOCAL, 48)
+        self.identity = nn.Parameter(torch.zeros(inner, 48))
+        self.choice = nn.Linear(48, len(CANDIDATES))
+        self.face_choice = nn.Linear(width, span * FACE_CANDIDATES)
+        self.noisy = nn.Linear(span * 3 * points, width)
+        self.bridge = nn.Linear(width, width)
+        self.noise_level = nn.Sequential(nn.Linear(64, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+        self.modulation = nn.Linear(width, 6 * width)
+        self.offset = nn.Parameter(torch.zeros(config.decoder_layers, 6, width))
+        self.decoder = nn.ModuleList(Block(width, config.heads, config.dropout) for _ in range(config.decoder_layers))
+        self.final = nn.LayerNorm(width)
+        self.head = nn.Linear(width, span * 3 * points)
+        self._reset()
+
+    def _reset(self) -> None:
+        for layer in (self.residual, self.error, self.head, self.modulation, self.face_choice):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        with torch.no_grad():
+            self.offset[:, (2, 5)] = 1  # gates open: the skip connections start from plain pre-norm layers
+            self.choice.weight.mul_(.1)
+            self.choice.bias.zero_()
+            self.choice.bias[0] = 2
+
+    @property
+    def filler(self) -> Filler:
+        return Filler(self.layout, self.mean)
+
+    def spread(self, begin: Start) -> Tensor:
+        """`(B, T, K, 3)`: how far the truth may be from the filled observation: capture noise where something is
+        observed, a random walk from the nearest observations in gaps, the data's std where nothing is known."""
+        gap = torch.minimum(begin.since, begin.until)
+        both = torch.isfinite(begin.since) & torch.isfinite(begin.until)
+        gap = torch.where(both, begin.since * begin.until / (begin.since + begin.until).clamp(min=1e-6), gap)
+        walk = torch.minimum(self.rate * gap.clamp(max=1e4).sqrt().unsqueeze(-1) + .005, self.std)
+        out = torch.where(begin.known.unsqueeze(-1), self.level.expand(-1, 3), walk)
+        anchors = self.filler.anchors
+        exact = begin.known & begin.exact & begin.exact[..., anchors]
+        return out.masked_fill(exact.unsqueeze(-1), 0)
+
+    def _statistics(self, begin: Start) -> tuple[Tensor, Tensor]:
+        """Static inputs per frame `(B, T, C)` and local statistics per point `(B, T, inner, LOCAL)`."""
+        n = self.inner
+        x = begin.filled
+        centred = ((x - x.mean(1, keepdim=True)) / self.std).clamp(-5, 5)
+        differences = begin.candidates[..., 1:, :] - begin.candidates[..., :1, :]
+        picked = torch.stack([differences[..., i, :] for i in (0, 3, 5)], dim=-2)  # smooth 5, trusted, other hand
+        since, until = (torch.log1p(10 * t[..., :n].clamp(max=10)) for t in (begin.since, begin.until))
+        flags = torch.stack([begin.known[..., :n], begin.exact[..., :n], begin.suspicious], dim=-1).to(x)
+        face = torch.stack([begin.known[..., n:].any(-1), begin.exact[..., n:].any(-1)], dim=-1).to(x)
+        face = torch.cat([face, torch.log1p(10 * begin.since[..., n:n + 1].clamp(max=10))], dim=-1)
+        frame = torch.cat([centred.flatten(2), flags[..., 0], flags[..., 2], since, until, face,
+                           (picked / .1).clamp(-5, 5).flatten(2)], dim=-1)
+        size = torch.log1p(differences.norm(dim=-1) / .01)
+        around = torch.cat([torch.cat([size[:, :1], size[:, :-1]], 1), size, torch.cat([size[:, 1:], size[:, -1:]], 1)], -1)
+        return frame, torch.cat([around, flags, since.unsqueeze(-1), until.unsqueeze(-1)], dim=-1)
+
+    def encode(self, obs: Observation, condition: Condition | None = None) -> Encoded:
+        """Read the observation: posterior mean, expected error, and context for the decoder.
+
+        Parameters
+        ----------
+        obs : Observation
+            A batch of clips; T a multiple of `frames_per_token`.
+        condition : Condition, optional
+            Tokens of text, or none.
+
+        Returns
+        -------
+        Encoded
+        """
+        begin = start(self.filler, obs)
+        spread = self.spread(begin)
+        frame, local = self._statistics(begin)
+        span, batch = self.config.frames_per_token, len(frame)
+        tokens = self.stem(patch(frame, span))
+        times, keep = obs.seconds[:, ::span], obs.valid[:, ::span]
+        text = self.null.expand(batch, -1, -1).to(tokens)
+        heard = torch.ones(batch, 1, dtype=torch.bool, device=keep.device)
+        if condition is not None:
+            text = torch.cat([text, self.condition(condition.tokens.to(tokens))], dim=1)
+            heard = torch.cat([heard, condition.mask], dim=1)
+        x = torch.cat([text, tokens], dim=1)
+        when = torch.cat([torch.zeros_like(heard, dtype=times.dtype), times], dim=1)
+        for block in self.encoder:
+            x = block(x, when, torch.cat([heard, keep], dim=1))
+        x = self.norm(x[:, text.shape[1]:])
+        mean = self._choose(x, local, begin)
+        mean = mean + spread * self.residual(x).float().view(mean.shape)
+        error = F.softplus(self.error(x).float().view(batch, -1, self.inner + 1) - 3)
+        error = torch.cat([error[..., :-1], error[..., -1:].expand(-1, -1, len(self.layout) - self.inner)], dim=-1)
+        error = error.masked_fill(begin.exact & obs.mask, 0)
+        return Encoded(mean, error, spread, begin.filled, x, times, keep)
+
+    def _choose(self, x: Tensor, local: Tensor, begin: Start) -> Tensor:
+        """A convex combination of the candidates, point by point: it can be as good as the best of them."""
+        batch, frames = local.shape[:2]
+        context = self.context(x).view(batch, frames, 1, -1)
+        hidden = F.gelu(self.local(local.to(context)) + context + self.identity)
+        weight = self.choice(hidden).float()
+        settled = (begin.exact & begin.known)[..., :self.inner, None]
+        first = torch.zeros_like(weight[..., :1]), torch.full_like(weight[..., 1:], -1e4)
+        weight = torch.where(settled, torch.cat(first, dim=-1), weight).softmax(-1)
+        inner = (weight.unsqueeze(-1) * begin.candidates).sum(-2)
+        face = self.face_choice(x).float().view(batch, frames, 1, FACE_CANDIDATES, 1)
+        settled = (begin.exact & begin.known)[..., self.inner:, None]
+        smoothed = (face.softmax(-2) * begin.face).sum(-2)
+        return torch.cat([inner, torch.where(settled, begin.filled[:, :, self.inner:], smoothed)], dim=2)
+
+    def decode(self, encoded: Encoded, x: Tensor, sigma: Tensor) -> Tensor:
+        """One step: the clean clip from a noisy one.
+
+        Parameters
+        ----------
+        encoded : Encoded
+            The observation, read.
+        x : Tensor
+            `(B, T, K, 3)` noisy features: clean + sigma * spread * noise.
+        sigma : Tensor
+            `(B,)` noise levels.
+
+        Returns
+        -------
+        Tensor
+            `(B, T, K, 3)` features. EDM preconditioning (Karras et al. 2022, eq. 7) around the posterior mean.
+        """
+        level = sigma.view(-1, 1, 1, 1)
+        unit = encoded.spread.clamp(min=1e-6)
+        away = (x - encoded.mean)
+        seen = (c_in(level) * away / unit).clamp(-8, 8) * (encoded.spread > 0)
+        hidden = self.noisy(patch(seen.flatten(2), self.config.frames_per_token)) + self.bridge(encoded.tokens)
+        modulation = self.modulation(self.noise_level(embed(c_noise(sigma))).to(hidden)).view(len(x), 6, -1)
+        for block, offset in zip(self.decoder, self.offset):
+            hidden = block(hidden, encoded.times, encoded.keep, modulation + offset)
+        out = self.head(self.final(hidden)).float().view(x.shape)
+        return encoded.mean + c_skip(level) * away + c_out(level) * encoded.spread * out
+
+    def forward(self, obs: Observation, x: Tensor, sigma: Tensor, condition: Condition | None = None) -> Tensor:
+        """`decode(encode(obs, condition), x, sigma)`."""
+        return self.decode(self.encode(obs, condition), x, sigma)
+
+
+def embed(c_noise: Tensor) -> Tensor:
+    """`(B,)` noise levels as `(B, 64)` sines and cosines."""
+    frequency = torch.exp(torch.linspace(-1, 4, 32, device=c_noise.device))
+    angle = c_noise.view(-1, 1) * frequency
+    return torch.cat([angle.cos(), angle.sin()], dim=-1)

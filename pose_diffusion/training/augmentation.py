@@ -1,0 +1,67 @@
+"""Other bodies, other cameras, other tempi, from the few there are."""
+from __future__ import annotations
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from pose_diffusion.layout import Layout
+
+HANDS = ("left_hand", "right_hand")
+
+
+def augment(xyz: np.ndarray, observed: np.ndarray, rng: np.random.Generator,
+            layout: Layout) -> tuple[np.ndarray, np.ndarray]:
+    """Mirror, reverse, turn, scale and re-proportion a clip.
+
+    Parameters
+    ----------
+    xyz, observed : np.ndarray
+        `(T, K, 3)` shoulder widths, y down; `(T, K)`, > 0 where observed (or a weight).
+    rng : np.random.Generator
+        Fixes the draw.
+    layout : Layout
+        The points.
+
+    Returns
+    -------
+    tuple of np.ndarray
+        The same shapes.
+    """
+    if rng.random() < .5:
+        mirror = list(layout.mirror)
+        xyz, observed = xyz[:, mirror] * np.array([-1, 1, 1], np.float32), observed[:, mirror]
+    if rng.random() < .3:
+        xyz, observed = xyz[::-1], observed[::-1]
+    camera = _turn(rng, (6, 6, 10)) * (rng.uniform(.85, 1.15) * rng.uniform((.92, .92, .8), (1.08, 1.08, 1.2)))
+    linear = np.broadcast_to(camera, (len(layout), 3, 3)).copy()
+    for part in HANDS:  # every hand turns and grows about its wrist
+        own = camera @ _turn(rng, (12, 12, 25)) * rng.uniform(.85, 1.2)
+        wrist = layout.parts[part].start
+        linear[wrist + 1:layout.parts[part].stop] = own
+    scale = np.ones(len(layout), np.float32)
+    scale[layout.parts["face"]] = rng.uniform(.85, 1.15)
+    body = layout.parts["body"]
+    scale[body] *= rng.uniform(.9, 1.1, body.stop - body.start)
+    features = xyz - np.where(np.array(layout.anchors)[:, None] >= 0, xyz[:, np.maximum(layout.anchors, 0)], 0)
+    features = np.einsum("tkd,kde->tke", features, (linear * scale[:, None, None]).astype(np.float32))
+    for point in layout.depth_order:
+        if layout.anchors[point] >= 0:
+            features[:, point] += features[:, layout.anchors[point]]
+    return np.ascontiguousarray(features, np.float32), np.ascontiguousarray(observed)
+
+
+def _turn(rng: np.random.Generator, degrees: tuple[float, float, float]) -> np.ndarray:
+    """A small random rotation about x, y and z."""
+    return Rotation.from_euler("xyz", rng.uniform(-1, 1, 3) * degrees, degrees=True).as_matrix().astype(np.float32)
+
+
+def change_tempo(xyz: np.ndarray, confidence: np.ndarray, factor: float) -> tuple[np.ndarray, np.ndarray]:
+    """Play a clip `factor` times as slow: linear in time, missing where either neighbour is missing."""
+    frames = len(xyz)
+    at = np.linspace(0, frames - 1, max(2, round((frames - 1) * factor) + 1))
+    low = np.minimum(at.astype(int), frames - 2)
+    weight = (at - low).astype(np.float32)
+    out = xyz[low] + weight[:, None, None] * (xyz[low + 1] - xyz[low])
+    both = np.minimum(confidence[low], confidence[low + 1])
+    pure = np.where(weight[:, None] < 1e-4, confidence[low], np.where(weight[:, None] > 1 - 1e-4, confidence[low + 1], both))
+    return out, pure

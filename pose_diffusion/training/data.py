@@ -1,0 +1,256 @@
+"""Training data: packed arrays of clips, and windows of them with what is known drawn per clip.
+
+A packed file is an `.npz` without pickles: `xyz` float16 `(N, K, 3)` in shoulder widths, `confidence` uint8 `(N, K)`,
+`lens` `(S,)`, `source` `(S,)` index into `sources`, `fps` `(S,)` (0: unknown). `pack.py` makes it.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from pose_diffusion import corruption
+from pose_diffusion.corruption import Damaged
+from pose_diffusion.diffusion.filling import Observation
+from pose_diffusion.layout import BODY, Layout
+from pose_diffusion.training.augmentation import augment, change_tempo
+
+REDUCED_BODY = ("SHOULDER", "ELBOW", "WRIST", "HIP")  # what reduce_holistic leaves of the body
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Clips in one array.
+
+    Attributes
+    ----------
+    xyz, confidence : np.ndarray
+        `(N, K, 3)` float16 and `(N, K)` uint8 over all frames.
+    starts, lens, source, fps : np.ndarray
+        `(S,)` per clip.
+    sources : list of str
+        Names; one signer and camera, or one language of the lexicon.
+    """
+
+    xyz: np.ndarray
+    confidence: np.ndarray
+    starts: np.ndarray
+    lens: np.ndarray
+    source: np.ndarray
+    fps: np.ndarray
+    sources: list[str]
+
+    def clip(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+        """`(T, K, 3)` float32 and `(T, K)` float32 confidence in 0..1 of clip i."""
+        rows = slice(self.starts[i], self.starts[i] + self.lens[i])
+        return self.xyz[rows].astype(np.float32), self.confidence[rows].astype(np.float32) / 255
+
+    def select(self, names: list[str]) -> np.ndarray:
+        """Indices of the clips whose source is one of `names`.
+
+        Raises
+        ------
+        ValueError
+            If a name is not in the pack.
+        """
+        unknown = sorted(set(names) - set(self.sources))
+        if unknown:
+            raise ValueError(f"no source {', '.join(unknown)} in the pack: it has {', '.join(self.sources)}")
+        return np.flatnonzero(np.isin(self.source, [self.sources.index(name) for name in names]))
+
+
+def load(path: str | Path) -> Pack:
+    """Read a packed file."""
+    with np.load(path, allow_pickle=False) as data:
+        lens = data["lens"]
+        return Pack(data["xyz"], data["confidence"], np.concatenate([[0], np.cumsum(lens)[:-1]]), lens, data["source"],
+                    data["fps"], [str(name) for name in data["sources"]])
+
+
+def known(xyz: np.ndarray, observed: np.ndarray, rng: np.random.Generator, layout: Layout) -> tuple[Damaged, bool]:
+    """Draw what is known of a clip, and whether it is exact.
+
+    Half is mixed damage as users have it, a quarter clean gaps, the rest single kinds of damage, undamaged clips, and
+    key frames (the first, both ends, some, none), so that one network refines, in-betweens and generates.
+
+    Returns
+    -------
+    tuple of Damaged and bool
+        The damaged clip; True if all that is left of it is to be kept exactly.
+    """
+    clip = corruption.undamaged(xyz, observed)
+    draw = rng.random()
+    if draw < .5:
+        return _mixed(clip, rng, layout), False
+    if draw < .75:
+        return _gaps(clip, rng, layout), bool(rng.random() < .5)
+    if draw < .85:
+        return corruption.jitter(clip, _log_uniform(rng, .01, .12), rng, layout), False
+    if draw < .92:
+        kind = rng.integers(3)
+        if kind == 0:
+            return corruption.swap_hands(clip, rng.uniform(.02, .12), rng, layout), False
+        if kind == 1:
+            return corruption.outliers(clip, rng.uniform(.005, .06), rng, layout), False
+        return corruption.freeze(clip, int(rng.integers(3, 11)), rng, layout), False
+    if draw < .95:
+        return clip, False
+    return _key_frames(clip, rng), bool(rng.random() < .7)
+
+
+def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
+def _gap_length(rng: np.random.Generator, frames: int) -> int:
+    """A heavy tail from 1 frame up, as hand losses have it."""
+    return int(min(frames - 1, max(1, round(_log_uniform(rng, 1, 26)))))
+
+
+def _mixed(clip: Damaged, rng: np.random.Generator, layout: Layout) -> Damaged:
+    frames = len(clip.observed)
+    if rng.random() < .5:
+        clip = corruption.swap_hands(clip, rng.uniform(.005, .1), rng, layout)
+    if rng.random() < .9:
+        clip = corruption.jitter(clip, _log_uniform(rng, .005, .12), rng, layout)
+    if rng.random() < .5:
+        clip = corruption.outliers(clip, rng.uniform(.003, .05), rng, layout)
+    if rng.random() < .15:
+        clip = corruption.freeze(clip, int(rng.integers(3, 11)), rng, layout)
+    if rng.random() < .5:
+        clip = corruption.drop_points(clip, rng.uniform(.02, .3), rng, layout)
+    if rng.random() < .1:
+        clip = corruption.drop_frames(clip, int(rng.integers(2, 6)))
+    for _ in range(rng.integers(0, 3)):
+        clip = corruption.drop_hands(clip, _gap_length(rng, frames), rng, layout, arm=rng.random() < .3)
+    return clip
+
+
+def _gaps(clip: Damaged, rng: np.random.Generator, layout: Layout) -> Damaged:
+    kind, frames = rng.random(), len(clip.observed)
+    if kind < .7:
+        for _ in range(rng.integers(1, 3)):
+            clip = corruption.drop_hands(clip, _gap_length(rng, frames), rng, layout, arm=rng.random() < .4,
+                                         edge_share=.35)
+        return clip
+    if kind < .85:
+        return corruption.drop_frames(clip, int(rng.integers(2, 11)))
+    return corruption.drop_points(clip, rng.uniform(.05, .5), rng, layout)
+
+
+def _key_frames(clip: Damaged, rng: np.random.Generator) -> Damaged:
+    frames = len(clip.observed)
+    keep = np.zeros(frames, bool)
+    kind = rng.integers(4)
+    if kind == 0:
+        keep[0] = True
+    elif kind == 1:
+        keep[:rng.integers(1, 4)] = keep[frames - rng.integers(1, 4):] = True
+    elif kind == 2:
+        keep[rng.choice(frames, min(frames, int(rng.integers(1, 5))), replace=False)] = True
+    lost = clip.observed & ~keep[:, None]
+    return Damaged(np.where(lost[..., None], np.float32(0), clip.xyz), clip.observed & ~lost, clip.touched | lost)
+
+
+class Windows(Dataset):
+    """Random windows: sample i of epoch-free, seeded training. Every sample is drawn from `(seed, i)` alone.
+
+    Parameters
+    ----------
+    pack : Pack
+        The clips.
+    clips : np.ndarray
+        Indices of those to use.
+    layout : Layout
+        The points.
+    window : int
+        Frames of a sample.
+    samples : int
+        Length of the data set.
+    seed : int
+        Fixes every sample.
+    """
+
+    def __init__(self, pack: Pack, clips: np.ndarray, layout: Layout, window: int, samples: int, seed: int):
+        self.pack, self.clips, self.layout, self.window = pack, clips, layout, window
+        self.samples, self.seed = samples, seed
+        share = np.sqrt(np.bincount(pack.source[clips], minlength=len(pack.sources)))  # small sources count for more
+        weight = (share / np.maximum(share**2, 1))[pack.source[clips]]
+        self.cumulative = np.cumsum(weight / weight.sum())
+        reduced = [c != BODY or any(word in p for word in REDUCED_BODY) for c, p in layout.points]
+        self.extra = ~np.array(reduced)
+
+    def __len__(self) -> int:
+        return self.samples
+
+    def __getitem__(self, i: int) -> dict[str, np.ndarray]:
+        rng = np.random.default_rng((self.seed, i))
+        clip = self.clips[min(np.searchsorted(self.cumulative, rng.random()), len(self.clips) - 1)]
+        xyz, confidence = self.pack.clip(clip)
+        if len(xyz) > 4 and rng.random() < .6:
+            xyz, confidence = change_tempo(xyz, confidence, _log_uniform(rng, .8, 1.6))
+        start = rng.integers(0, max(1, len(xyz) - self.window + 1))
+        xyz, confidence = xyz[start:start + self.window], confidence[start:start + self.window]
+        if len(xyz) > 12 and rng.random() < .15:
+            cut = rng.integers(4, len(xyz))
+            xyz, confidence = xyz[:cut], confidence[:cut]
+        xyz, confidence = augment(xyz, confidence, rng, self.layout)
+        observed = confidence > 0
+        damaged, exact = known(xyz, observed, rng, self.layout)
+        seen = damaged.observed.copy()
+        if rng.random() < .2:
+            seen[:, self.extra] = False
+        if rng.random() < .15:
+            seen[:, self.layout.parts["face"]] = False
+        fps = 1 / _log_uniform(rng, 1 / 30, 1 / 14) if self.pack.fps[clip] == 0 else self.pack.fps[clip]
+        return self._pad(xyz, confidence, damaged, seen, exact, fps)
+
+    def _pad(self, xyz: np.ndarray, confidence: np.ndarray, damaged: Damaged, seen: np.ndarray, exact: bool,
+             fps: float) -> dict[str, np.ndarray]:
+        def pad(x: np.ndarray) -> np.ndarray:
+            return np.concatenate([x, np.zeros((self.window - len(x), *x.shape[1:]), x.dtype)])
+
+        touched = damaged.touched | (damaged.observed & ~seen)
+        return {
+            "xyz": pad(np.where(seen[..., None], damaged.xyz, 0).astype(np.float32)), "mask": pad(seen),
+            "exact": pad(seen & exact), "valid": pad(np.ones(len(xyz), bool)), "truth": pad(xyz),
+            "weight": pad(confidence), "touched": pad(touched),
+            "seconds": (np.arange(self.window) / fps).astype(np.float32),
+        }
+
+
+def observation(batch: dict[str, Tensor]) -> Observation:
+    """The known part of a batch of `Windows`."""
+    return Observation(batch["xyz"], batch["mask"], batch["exact"], batch["seconds"], batch["valid"])
+
+
+def statistics(pack: Pack, clips: np.ndarray, layout: Layout, limit: int = 3000) -> dict[str, Tensor]:
+    """Mean and std of the features and how far they walk in a second (shoulder widths per root second): `(K, 3)` each.
+
+    Sources count equally. Clips without a known frame rate are taken at 20 per second.
+    """
+    rng = np.random.default_rng(0)
+    to_features = layout.to_features
+    pairs = (to_features != 0).astype(np.float32)
+    sums = np.zeros((4, len(layout), 3))
+    counts = np.zeros((2, len(layout), 1))
+    for i in rng.permutation(clips)[:limit]:
+        xyz, confidence = pack.clip(i)
+        features = np.einsum("kj,tjd->tkd", to_features, xyz)
+        known = ((confidence > 0) @ pairs.T >= pairs.sum(1) - .5)[..., None]
+        share = 1 / np.sqrt(max(1, (pack.source[clips] == pack.source[i]).sum()))
+        lag = min(4, len(xyz) - 1)
+        both = known[lag:] & known[:len(known) - lag]
+        step = (features[lag:] - features[:len(features) - lag])**2 * both
+        fps = pack.fps[i] or 20.
+        sums += share * np.stack([(features * known).sum(0), (features**2 * known).sum(0), step.sum(0) * fps / max(lag, 1),
+                                  np.zeros_like(step.sum(0))])
+        counts += share * np.stack([known.sum(0), both.sum(0)])
+    mean = sums[0] / np.maximum(counts[0], 1e-9)
+    std = np.sqrt(np.maximum(sums[1] / np.maximum(counts[0], 1e-9) - mean**2, 1e-6))
+    rate = np.sqrt(np.maximum(sums[2] / np.maximum(counts[1], 1e-9), 1e-6))
+    return {name: torch.from_numpy(value).float() for name, value in (("mean", mean), ("std", std), ("rate", rate))}
