@@ -68,11 +68,12 @@ def save_preview(before: Pose, after: Pose, path: str | os.PathLike[str], *,
     fps = float(before.body.fps)
     frames = _busiest(_confidence(before), _confidence(after), max(1, round(seconds * fps)))
     step = max(1, round(fps / MAX_FPS))
-    shown = [_drawable(pose, slice(frames.start, frames.stop, step)) for pose in (before, after)]
+    shown = slice(frames.start, frames.stop, step)
+    halves = _halves(_drawable(before, shown), _drawable(after, shown), size)
     times = np.arange(frames.start, frames.stop, step) / fps
     all_frames = len(before.body.data)
     part = "" if len(frames) == all_frames else f" of {all_frames / fps:.1f} s"
-    pictures = [_page(*halves, labels, f"{time:.2f} s{part}") for halves, time in zip(_halves(*shown, size), times)]
+    pictures = [_page(left, right, labels, f"{time:.2f} s{part}") for (left, right), time in zip(halves, times)]
     with atomic(path) as temporary:
         writers[path.suffix.lower()](pictures, Path(temporary), fps / step)
     return frames.start / fps, frames.stop / fps
