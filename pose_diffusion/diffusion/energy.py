@@ -16,6 +16,7 @@ from pose_diffusion.diffusion.sampler import Denoiser
 
 Energy = Callable[[Tensor], Tensor]
 
+ARRIVED = 2e-5  # largest slope, in standard deviations of the state: no nearer than that is asked for
 HALVINGS = 20
 ARMIJO = 1e-4  # share of the promised decrease that a step must bring (Nocedal and Wright 2006, section 3.1)
 
@@ -102,8 +103,9 @@ def guide(denoiser: Denoiser,
     to_points : callable
         A differentiable map from the clean state to points, one sample's points being made of its own state only.
     steps : int
-        Steps of the inner minimisation. One is enough for pins of one std on coordinates of the state itself; for a
-        linear ``to_points``, as many as there are different curvatures; others come closer with each.
+        Most steps of the inner minimisation, which ends when every sample has arrived. One is enough for pins of one
+        std on coordinates of the state itself; for a linear ``to_points``, as many as there are different curvatures;
+        others come closer with each.
 
     Returns
     -------
@@ -151,14 +153,18 @@ def _minimise(objective: Energy, start: Tensor, steps: int) -> Tensor:
     point, direction, gradient = start, torch.zeros_like(start), torch.zeros_like(start)
     for _ in range(steps):
         value, slope, bend = _expand(objective, point)
+        # The prior alone curves by 1: a convex objective has its minimum no farther away than its slope is long.
+        arrived = _like(slope.abs().flatten(1).amax(1) <= ARRIVED, point)
+        if bool(arrived.all()):
+            break
         turn = _divide(_dot(slope, slope - gradient), _dot(gradient, gradient)).clamp(min=0)
         direction = turn * direction - slope
-        direction = torch.where(_dot(slope, direction) < 0, direction, -slope)
         gradient = slope
         descent = _dot(slope, direction)
         curvature = _dot(direction, bend(direction))
-        # Where the objective curves downwards the same length is a fair first trial.
-        length = torch.where(curvature.abs() > 0, -descent / curvature.abs(), 1)
+        # Where the objective curves downwards the same length is a fair first trial. (Should the direction point
+        # upwards, the length is negative.)
+        length = torch.where(curvature.abs() > 0, -descent / curvature.abs(), 1).masked_fill(arrived, 0)
         point = _backtrack(objective, point, value, direction, descent, length)
     return point
 
@@ -206,7 +212,7 @@ def _like(per_sample: Tensor, state: Tensor) -> Tensor:
 
 
 def _divide(a: Tensor, b: Tensor) -> Tensor:
-    """``a / b``, and 0 where ``b`` is 0: a sample that has arrived stops."""
+    """``a / b``, and 0 where ``b`` is 0."""
     return torch.where(b == 0, 0, a / torch.where(b == 0, 1, b))
 
 

@@ -146,8 +146,8 @@ def _first_order(denoiser: Denoiser, state: Tensor, sigmas: Tensor, eta: float,
 
 
 def _pull(state: Tensor, clean: Tensor, share: float) -> Tensor:
-    """Keep this share of the distance to the clean estimate; at 0 the estimate itself, to the last bit."""
-    return clean if share == 0 else clean + share * (state - clean)
+    """Keep this share of the distance to the clean estimate; at 0 this is the estimate itself, to the last bit."""
+    return clean + share * (state - clean)
 
 
 def initial_noise(shape: Sequence[int], seeds: Sequence[int], sigma: float) -> Tensor:

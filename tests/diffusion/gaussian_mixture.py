@@ -74,3 +74,9 @@ class GaussianMixture:
         """Probability density at ``points`` ``(n, d)``; for regular covariances."""
         parts = torch.distributions.MultivariateNormal(self.means, self.covariances)
         return (self.weights * parts.log_prob(points[:, None]).exp()).sum(-1)
+
+
+GAUSSIAN = GaussianMixture.of([1.0], [[0.5, -1.0, 2.0]], [[[1.0, 0.6, 0.1], [0.6, 2.0, -0.3], [0.1, -0.3, 0.25]]])
+MIXTURE = GaussianMixture.of([0.2, 0.5, 0.3], [[-3.0, 0.0], [1.0, 2.0], [2.0, -2.0]],
+                             [[[0.3, 0.1], [0.1, 0.2]], [[0.5, -0.3], [-0.3, 0.4]], [[0.1, 0.0], [0.0, 0.6]]])
+LINE = GaussianMixture.of([0.3, 0.7], [[-2.0], [1.0]], [[[0.25]], [[0.09]]])

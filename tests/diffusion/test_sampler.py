@@ -12,15 +12,9 @@ from torch import Tensor
 from pose_diffusion.diffusion.sampler import Denoiser, Step, initial_noise, sample
 from pose_diffusion.diffusion.schedule import karras_sigmas
 
-from .gaussian_mixture import GaussianMixture
+from .gaussian_mixture import GAUSSIAN, LINE, MIXTURE, GaussianMixture
 
 METHODS = ["dpmpp_2m", "ddim", "ancestral"]
-
-GAUSSIAN = GaussianMixture.of([1.0], [[0.5, -1.0, 2.0]], [[[1.0, 0.6, 0.1], [0.6, 2.0, -0.3], [0.1, -0.3, 0.25]]])
-MIXTURE = GaussianMixture.of([0.2, 0.5, 0.3], [[-3.0, 0.0], [1.0, 2.0], [2.0, -2.0]],
-                             [[[0.3, 0.1], [0.1, 0.2]], [[0.5, -0.3], [-0.3, 0.4]], [[0.1, 0.0], [0.0, 0.6]]])
-LINE = GaussianMixture.of([0.3, 0.7], [[-2.0], [1.0]], [[[0.25]], [[0.09]]])
-
 
 def generators(*seeds: int) -> list[torch.Generator]:
     return [torch.Generator().manual_seed(seed) for seed in seeds]
@@ -34,34 +28,6 @@ def last(denoiser: Denoiser, start: Tensor, sigmas: Tensor, method: str = "dpmpp
 
 def uniform_in_log(steps: int, high: float, low: float) -> Tensor:
     return torch.logspace(math.log10(high), math.log10(low), steps + 1, dtype=torch.float64)
-
-
-# The oracle itself
-
-
-def test_the_oracle_denoises_as_bayes_rule_on_a_grid() -> None:
-    grid = torch.linspace(-8, 8, 4001, dtype=torch.float64)
-    prior = LINE.density(grid[:, None])
-    for x, sigma in ((0.3, 0.4), (-1.0, 1.5), (4.0, 3.0)):
-        posterior = prior * (-(x - grid)**2 / (2 * sigma**2)).exp()
-        expected = (posterior * grid).sum() / posterior.sum()
-        got = LINE.denoise(torch.tensor([[x]], dtype=torch.float64), torch.tensor(sigma))
-        assert float(got) == pytest.approx(float(expected), abs=1e-6)
-
-
-@pytest.mark.parametrize("variance", [0.0, 0.16])
-def test_the_conditional_oracle_agrees_with_bayes_rule_on_a_grid(variance: float) -> None:
-    conditional = MIXTURE.given([0], [0.7], variance)
-    side = torch.linspace(-7, 7, 701, dtype=torch.float64)
-    points = torch.cartesian_prod(side, side) if variance else torch.stack([torch.full_like(side, 0.7), side], 1)
-    weight = MIXTURE.density(points)
-    if variance:
-        weight = weight * (-(points[:, 0] - 0.7)**2 / (2 * variance)).exp()
-    weight = weight / weight.sum()
-    mean = weight @ points
-    torch.testing.assert_close(conditional.mean, mean, atol=1e-6, rtol=0)
-    apart = points - mean
-    torch.testing.assert_close(conditional.covariance, (weight[:, None] * apart).T @ apart, atol=1e-6, rtol=0)
 
 
 # One step
