@@ -10,14 +10,14 @@ keypoint has spread 0 and cannot move.
 """
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pose_diffusion.diffusion.condition import Condition
-from pose_diffusion.diffusion.filling import CANDIDATES, FACE_CANDIDATES, Filler, Observation, Start, start
+from pose_diffusion.diffusion.filling import CANDIDATES, FACE_CANDIDATES, Filler, Start, average
 from pose_diffusion.diffusion.schedule import c_in, c_noise, c_out, c_skip
 from pose_diffusion.layout import LAYOUTS, Layout
 
@@ -59,6 +59,35 @@ class DenoiserConfig:
 
     def as_dict(self) -> dict:
         return asdict(self)
+
+
+LIMITS = {"width": 2048, "heads": 64, "encoder_layers": 64, "decoder_layers": 64, "frames_per_token": 16, "window": 1024,
+          "condition_width": 4096}
+
+
+def checked_config(values: dict) -> DenoiserConfig:
+    """A configuration from a file: sizes are limited before anything is allocated.
+
+    Raises
+    ------
+    ValueError
+        For unknown names, sizes out of their range, or sizes that do not fit together.
+    """
+    unknown = sorted(set(values) - {field.name for field in fields(DenoiserConfig)})
+    if unknown:
+        raise ValueError(f"unknown settings {', '.join(map(str, unknown))}")
+    config = DenoiserConfig(**values)
+    for name, limit in LIMITS.items():
+        value = getattr(config, name)
+        if type(value) is not int or not 1 <= value <= limit:
+            raise ValueError(f"{name} must be a whole number from 1 to {limit}, not {value!r}")
+    if config.layout not in LAYOUTS:
+        raise ValueError(f"unknown layout {config.layout!r}: there are {', '.join(LAYOUTS)}")
+    if config.width % (2 * config.heads) or config.window % (4 * config.frames_per_token):
+        raise ValueError("width must be a multiple of twice the heads, window of four times frames_per_token")
+    if type(config.dropout) not in (int, float) or not 0 <= config.dropout < 1:
+        raise ValueError(f"dropout must be from 0 to below 1, not {config.dropout!r}")
+    return config
 
 
 @dataclass(frozen=True)
@@ -134,7 +163,7 @@ def patch(x: Tensor, frames: int) -> Tensor:
 
 
 class Denoiser(nn.Module):
-    """The network. `encode` once, then `decode` at every step; `forward` does both.
+    """The network. `encode` once, then `decode` at every step.
 
     Parameters
     ----------
@@ -227,13 +256,13 @@ class Denoiser(nn.Module):
         around = torch.cat([torch.cat([size[:, :1], size[:, :-1]], 1), size, torch.cat([size[:, 1:], size[:, -1:]], 1)], -1)
         return frame, torch.cat([around, flags, since.unsqueeze(-1), until.unsqueeze(-1)], dim=-1)
 
-    def encode(self, obs: Observation, condition: Condition | None = None) -> Encoded:
+    def encode(self, begin: Start, condition: Condition | None = None) -> Encoded:
         """Read the observation: posterior mean, expected error, and context for the decoder.
 
         Parameters
         ----------
-        obs : Observation
-            A batch of clips; T a multiple of `frames_per_token`.
+        begin : Start
+            A batch of observations, filled; T a multiple of `frames_per_token`.
         condition : Condition, optional
             Tokens of text, or none.
 
@@ -241,12 +270,13 @@ class Denoiser(nn.Module):
         -------
         Encoded
         """
-        begin = start(self.filler, obs)
+        mean = average(begin, self.inner).unsqueeze(-2).expand(-1, begin.candidates.shape[1], -1, -1, -1)
+        begin = replace(begin, candidates=torch.cat([begin.candidates, mean], dim=-2))
         spread = self.spread(begin)
         frame, local = self._statistics(begin)
         span, batch = self.config.frames_per_token, len(frame)
         tokens = self.stem(patch(frame, span))
-        times, keep = obs.seconds[:, ::span], obs.valid[:, ::span]
+        times, keep = begin.seconds[:, ::span], begin.valid[:, ::span]
         text = self.null.expand(batch, -1, -1).to(tokens)
         heard = torch.ones(batch, 1, dtype=torch.bool, device=keep.device)
         if condition is not None:
@@ -261,7 +291,7 @@ class Denoiser(nn.Module):
         mean = mean + spread * self.residual(x).float().view(mean.shape)
         error = F.softplus(self.error(x).float().view(batch, -1, self.inner + 1) - 3)
         error = torch.cat([error[..., :-1], error[..., -1:].expand(-1, -1, len(self.layout) - self.inner)], dim=-1)
-        error = error.masked_fill(begin.exact & obs.mask, 0)
+        error = error.masked_fill(begin.exact, 0)
         return Encoded(mean, error, spread, begin.filled, x, times, keep)
 
     def _choose(self, x: Tensor, local: Tensor, begin: Start) -> Tensor:
@@ -306,10 +336,6 @@ class Denoiser(nn.Module):
             hidden = block(hidden, encoded.times, encoded.keep, modulation + offset)
         out = self.head(self.final(hidden)).float().view(x.shape)
         return encoded.mean + c_skip(level) * away + c_out(level) * encoded.spread * out
-
-    def forward(self, obs: Observation, x: Tensor, sigma: Tensor, condition: Condition | None = None) -> Tensor:
-        """`decode(encode(obs, condition), x, sigma)`."""
-        return self.decode(self.encode(obs, condition), x, sigma)
 
 
 def embed(c_noise: Tensor) -> Tensor:

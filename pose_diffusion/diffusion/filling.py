@@ -7,7 +7,8 @@ point by point and adds a residual. All of it is torch on batches, the same code
 """
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -44,9 +45,9 @@ class Observation:
     seconds: Tensor
     valid: Tensor
 
-    def map(self, function) -> Observation:
-        """The same function on every tensor (slicing the batch, moving to a device)."""
-        return Observation(*(function(t) for t in (self.xyz, self.mask, self.exact, self.seconds, self.valid)))
+    def to(self, device: torch.device | str) -> Observation:
+        """On another device."""
+        return Observation(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
 
 @dataclass(frozen=True)
@@ -248,11 +249,14 @@ class Start:
     filled : Tensor
         `(B, T, K, 3)` features of the filled observation, hands untangled: the origin of the residual.
     candidates : Tensor
-        `(B, T, inner, C, 3)` features of body and hands, `face`: `(B, T, faces, FACE_CANDIDATES, 3)`.
+        `(B, T, inner, C - 1, 3)` features of body and hands, all but the mean, which belongs to a window;
+        `face`: `(B, T, faces, FACE_CANDIDATES, 3)`.
     known, exact, suspicious : Tensor
         `(B, T, K)` bool; `suspicious` `(B, T, inner)`.
     since, until : Tensor
         As in `Filled`.
+    seconds, valid : Tensor
+        As in `Observation`.
     """
 
     filled: Tensor
@@ -263,6 +267,12 @@ class Start:
     suspicious: Tensor
     since: Tensor
     until: Tensor
+    seconds: Tensor
+    valid: Tensor
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Start:
+        """The same function on every tensor (cutting windows, moving to a device)."""
+        return Start(**{field.name: function(getattr(self, field.name)) for field in fields(self)})
 
 
 def start(filler: Filler, observation: Observation) -> Start:
@@ -280,11 +290,16 @@ def start(filler: Filler, observation: Observation) -> Start:
     smoothed = [smooth(x, window) for window in (5, 9, 13)]
     calm = trusted.features[:, :, :n]
     known = obs.mask & torch.where(filler.has_anchor, obs.mask[..., filler.anchors], True)
-    weight = (mask & known & obs.valid.unsqueeze(-1))[..., :n, None].float()
-    count = weight.sum(1, keepdim=True)
-    average = torch.where(count > 0, (calm * weight).sum(1, keepdim=True) / count.clamp(min=1), filler.mean[:n])
     cubic = filler.cubic(trusted, (mask & known)[..., :n], obs.seconds)
     candidates = torch.stack([x[:, :, :n], *(s[:, :, :n] for s in smoothed), calm, smooth(calm, 7),
-                              other.features[:, :, :n], cubic, average.expand_as(cubic)], dim=3)
+                              other.features[:, :, :n], cubic], dim=3)
     face = torch.stack([x[:, :, n:], *(s[:, :, n:] for s in smoothed)], dim=3)
-    return Start(x, candidates, face, known, obs.exact, suspicious, filled.since, filled.until)
+    return Start(x, candidates, face, known, obs.exact, suspicious, filled.since, filled.until, obs.seconds, obs.valid)
+
+
+def average(begin: Start, inner: int) -> Tensor:
+    """`(B, 1, inner, 3)`: the mean over time of what is trusted, or of the filled track where nothing is."""
+    calm = begin.candidates[..., CANDIDATES.index("trusted"), :]
+    weight = (begin.known[..., :inner] & ~begin.suspicious & begin.valid.unsqueeze(-1)).unsqueeze(-1).float()
+    weight = torch.where(weight.sum(1, keepdim=True) > 0, weight, begin.valid[..., None, None].float())
+    return (calm * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True).clamp(min=1)

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from pose_diffusion.diffusion.condition import Condition
 from pose_diffusion.diffusion.denoiser import Denoiser
+from pose_diffusion.diffusion.filling import start
 from pose_diffusion.diffusion.schedule import c_out
 from pose_diffusion.layout import Layout
 from pose_diffusion.training.data import observation
@@ -75,18 +76,18 @@ def losses(model: Denoiser, batch: dict[str, Tensor], sigma: Tensor, noise: Tens
         Each term, unweighted, and their weighted sum as `total`.
     """
     filler = model.filler
-    encoded = model.encode(observation(batch), condition)
+    encoded = model.encode(start(filler, observation(batch)), condition)
     truth = batch["truth"]
     weight = batch["weight"] * point_weights(model.layout, truth) * batch["valid"].unsqueeze(-1)
     points, filled = filler.points(encoded.mean), filler.points(encoded.filled)
-    error, start = distance(points - truth), distance(filled - truth)
+    error, before = distance(points - truth), distance(filled - truth)
     touched, untouched = weight * batch["touched"], weight * ~batch["touched"]
     target = filler.features(truth)
     both = weight * torch.where(filler.has_anchor, weight[..., filler.anchors] > 0, True)
     hands = both.clone()
     hands[..., :model.layout.parts["left_hand"].start] = 0
     hands[..., model.inner:] = 0
-    terms = {"mean": share(error, start, touched), "untouched": share(error, start, untouched)}
+    terms = {"mean": share(error, before, touched), "untouched": share(error, before, untouched)}
     terms["shape"] = share(distance(encoded.mean - target), distance(encoded.filled - target), hands * batch["touched"])
     pair = weight[:, 1:] * (weight[:, :-1] > 0)
     terms["velocity"] = share(distance((points - truth).diff(dim=1)), distance((filled - truth).diff(dim=1)), pair)

@@ -1,0 +1,242 @@
+"""A model: its network, its configuration and its weights in one folder, and how to sample from it."""
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from operator import itemgetter
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from pose_diffusion.diffusion import windows as windowing
+from pose_diffusion.diffusion.condition import Condition
+from pose_diffusion.diffusion.denoiser import Denoiser, Encoded, checked_config
+from pose_diffusion.diffusion.energy import Energy, guide
+from pose_diffusion.diffusion.filling import Observation, Start, start
+from pose_diffusion.diffusion.guidance import classifier_free
+from pose_diffusion.diffusion.sampler import initial_noise, sample
+from pose_diffusion.diffusion.schedule import karras_sigmas
+from pose_diffusion.layout import Layout
+
+SHIPPED = Path(__file__).parent.parent / "weights"
+VARIABLE = "POSE_DIFFUSION_MODEL"
+FORMAT = "pose_diffusion 1"
+MAX_BYTES = 2**30  # of a weights file: more is not a model of this package
+SIGMA_MIN, SIGMA_MAX, RHO = .02, 80., 7.
+WINDOWS_AT_ONCE = 128
+
+
+class ModelError(ValueError):
+    """A model folder that cannot be used. The message names it and says what to do."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a model made of a batch of observations after one step.
+
+    Attributes
+    ----------
+    step, steps : int
+        This step, from 1, and how many there are.
+    xyz : Tensor
+        `(B, T, K, 3)` the clean estimate, shoulder widths.
+    error : Tensor
+        `(B, T, K)` expected distance from the truth, shoulder widths; 0 for exact points.
+    """
+
+    step: int
+    steps: int
+    xyz: Tensor
+    error: Tensor
+
+
+class PoseDiffusion:
+    """A network with what belongs to it.
+
+    Parameters
+    ----------
+    denoiser : Denoiser
+        The network, in evaluation mode.
+    """
+
+    def __init__(self, denoiser: Denoiser):
+        self.denoiser = denoiser.eval().requires_grad_(False)
+
+    @property
+    def layout(self) -> Layout:
+        """The keypoints it knows."""
+        return self.denoiser.layout
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is."""
+        return self.denoiser.mean.device
+
+    @classmethod
+    def from_pretrained(cls, path: str | os.PathLike[str] | None = None, device: str = "cpu") -> PoseDiffusion:
+        """Load a model folder (`model.safetensors`, `config.json`); loaded once and kept.
+
+        Parameters
+        ----------
+        path : path, optional
+            The folder. Without it that of the environment variable `POSE_DIFFUSION_MODEL`, else the shipped one.
+        device : str
+            As torch names it.
+
+        Returns
+        -------
+        PoseDiffusion
+
+        Raises
+        ------
+        ModelError
+            If the folder is missing, corrupt or not of this package, or the device cannot be used.
+        """
+        folder = Path(path or os.environ.get(VARIABLE) or SHIPPED)
+        stamp = tuple(_size_and_time(folder / name) for name in ("config.json", "model.safetensors"))
+        return _load(folder, device, stamp)
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write `model.safetensors` (float16) and `config.json` into a folder."""
+        target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        weights = {name: value.detach().cpu().half().contiguous() for name, value in self.denoiser.state_dict().items()}
+        save_file(weights, target / "model.safetensors")
+        text = json.dumps({"format": FORMAT, "denoiser": self.denoiser.config.as_dict()}, indent=2)
+        (target / "config.json").write_text(text + "\n")
+
+    @torch.no_grad()
+    def sample(self, observation: Observation, *, steps: int = 1, seeds: Sequence[int] | None = None,
+               guidance: float = 1.0, condition: Condition | None = None, energy: Energy | None = None,
+               energy_scale: float = 1.0, method: str = "dpmpp_2m") -> Iterator[Estimate]:
+        """Sample clips that agree with an observation: yields after every step.
+
+        Parameters
+        ----------
+        observation : Observation
+            `(B, T, ...)`; clips of different lengths are padded at the end (`valid`).
+        steps : int
+            1 to 1000. The first is the posterior mean, whatever the seed; more of them make a sample.
+        seeds : sequence of int, optional
+            One a clip; 0 by default.
+        guidance : float
+            Scale of classifier-free guidance; has no effect without a condition.
+        condition : Condition, optional
+            Text.
+        energy : callable, optional
+            From points `(B, T, K, 3)` to `(B,)`; its gradient steers every step (see `energy.py`).
+        energy_scale : float
+            Its weight.
+        method : str
+            See `sampler.sample`.
+
+        Yields
+        ------
+        Estimate
+        """
+        obs = observation.to(self.device)
+        sigmas = karras_sigmas(steps, SIGMA_MIN, SIGMA_MAX, RHO).to(self.device)
+        reader = _Reader(self.denoiser, obs, condition, guidance)
+        denoise = classifier_free(reader.denoise, guidance if condition is not None else 1.0)
+        if energy is not None:
+            denoise = guide(denoise, energy, energy_scale, to_points=reader.points)
+        frames, points = obs.xyz.shape[1:3]
+        seeds = list(seeds) if seeds is not None else [0] * len(obs.xyz)
+        begin = torch.zeros_like(obs.xyz)
+        if steps > 1 or method == "ancestral":
+            begin = initial_noise((frames, points, 3), seeds, SIGMA_MAX).to(self.device) * (reader.spread > 0)
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds] if method == "ancestral" else None
+        for step in sample(denoise, begin, sigmas, method=method, generator=generators):
+            xyz = torch.where(obs.exact.unsqueeze(-1), obs.xyz, reader.points(step.clean))
+            yield Estimate(step.index, step.total, xyz, reader.error)
+
+
+class _Reader:
+    """The observation, read once by the encoder; then a denoiser in the state space `u = (x - filled) / spread`."""
+
+    def __init__(self, network: Denoiser, obs: Observation, condition: Condition | None, guidance: float):
+        self.network, self.filler = network, network.filler
+        lengths = obs.valid.sum(1).tolist()
+        size = network.config.window
+        self.windows = windowing.cover(lengths, size, size // 4, obs.xyz.device)
+        begin = start(self.filler, obs)
+        self.spread = network.spread(begin)
+        self.filled = begin.filled
+        parts = windowing.cut(begin, self.windows)
+        self.conditional = self._read(parts, condition)
+        self.unconditional = None
+        if condition is not None and guidance != 1.0:
+            self.unconditional = self._read(parts, None)
+        self.error = self.windows.join(torch.cat([encoded.error for encoded in self.conditional]))
+
+    def points(self, u: Tensor) -> Tensor:
+        """State `(B, T, K, 3)` to points in shoulder widths."""
+        return self.filler.points(self.filled + self.spread * u)
+
+    def _read(self, parts: Start, condition: Condition | None) -> list[Encoded]:
+        out = []
+        for i in range(0, len(self.windows.clip), WINDOWS_AT_ONCE):
+            rows = slice(i, i + WINDOWS_AT_ONCE)
+            clips = self.windows.clip[rows]
+            text = None if condition is None else Condition(condition.tokens[clips], condition.mask[clips])
+            out.append(self.network.encode(parts.map(itemgetter(rows)), text))
+        return out
+
+    def denoise(self, u: Tensor, sigma: Tensor, conditional: Tensor) -> Tensor:
+        """The clean state; both halves of guidance in one call where `u` is doubled."""
+        doubled = len(u) != self.windows.clips
+        halves = u.chunk(2) if doubled else (u,)
+        readings = (self.conditional, self.unconditional) if doubled else (
+            (self.conditional if bool(conditional.all()) or self.unconditional is None else self.unconditional),)
+        return torch.cat([self._decode(half, sigma, reading) for half, reading in zip(halves, readings)])
+
+    def _decode(self, u: Tensor, sigma: Tensor, reading: list[Encoded]) -> Tensor:
+        if float(sigma) >= SIGMA_MAX:  # the noise drowns everything: the posterior mean is the answer
+            clean = self.windows.join(torch.cat([encoded.mean for encoded in reading]))
+        else:
+            x = self.windows.cut(self.filled + self.spread * u)
+            out = []
+            for i, encoded in enumerate(reading):
+                part = x[i * WINDOWS_AT_ONCE:i * WINDOWS_AT_ONCE + len(encoded.mean)]
+                out.append(self.network.decode(encoded, part, sigma.expand(len(part))))
+            clean = self.windows.join(torch.cat(out))
+        return torch.where(self.spread > 0, (clean - self.filled) / self.spread.clamp(min=1e-6), 0.)
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    """What tells one version of a file from the next, so that a model saved anew is not taken from the cache."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise ModelError(f"{path}: {error.strerror or error}: name a folder with config.json and model.safetensors, "
+                         f"or leave --model and {VARIABLE} unset for the shipped model") from error
+    if not path.is_file() or status.st_size > MAX_BYTES:
+        raise ModelError(f"{path}: not a model file: name a folder that PoseDiffusion.save wrote")
+    return status.st_size, status.st_mtime_ns
+
+
+@lru_cache(maxsize=4)
+def _load(folder: Path, device: str, stamp: tuple) -> PoseDiffusion:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if not isinstance(config, dict) or config.get("format") != FORMAT:
+            raise ValueError(f"its config.json does not say format {FORMAT!r}")
+        network = Denoiser(checked_config(config["denoiser"]))
+        weights = load_file(folder / "model.safetensors")
+        network.load_state_dict({name: value.float() for name, value in weights.items()})
+        if not all(bool(value.isfinite().all()) for value in weights.values()):
+            raise ValueError("it has weights that are not finite")
+    except (ValueError, TypeError, KeyError, RuntimeError, OSError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"{folder}: not a model of this package or damaged ({reason}): train or copy it again, or "
+                         "leave it out for the shipped model") from error
+    try:
+        return PoseDiffusion(network.to(device))
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(f"device {device!r} cannot be used ({' '.join(str(error).split())[:120]}): try 'cpu'") from error

@@ -1,0 +1,350 @@
+"""Refine a pose: complete what is missing, correct and steady what is there."""
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from pose_format import Pose
+from pose_format.numpy import NumPyPoseBody
+from tqdm import tqdm
+
+from pose_diffusion.clip import Clip, Normalisation, check_pose, decode, encode, measure, numpy_pose
+from pose_diffusion.diffusion.filling import Observation
+from pose_diffusion.diffusion.model import Estimate, PoseDiffusion
+from pose_diffusion.diffusion.schedule import MAX_STEPS
+from pose_diffusion.layout import Layout
+
+Model = PoseDiffusion | str | os.PathLike[str] | None
+Keep = Iterable[str | tuple[str, str]] | None
+
+CHUNK = 2048  # frames of a long pose that are worked on at a time
+MARGIN = 64  # frames by which chunks overlap; blended
+BATCH = 4096  # frames of many short poses that are worked on at a time
+CONFIDENT = .15  # shoulder widths of expected error at which an invented point's confidence has fallen to 1/e
+LEAST, MOST = .05, .95  # confidence of invented points: they survive writing, and can be told from observed ones
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to refine; the arguments of `refine`, checked."""
+
+    strength: float
+    keep: tuple[str | tuple[str, str], ...]
+    only_masked: bool
+    steps: int
+    guidance: float
+    seed: int
+
+
+def refine(pose: Pose, *, strength: float = 1.0, only_masked: bool = False, keep: Keep = None, steps: int = 1,
+           guidance: float = 1.0, seed: int = 0, device: str = "cpu", model: Model = None) -> Pose:
+    """Complete and correct a pose.
+
+    Every keypoint comes back: lost hands, frames and points are invented, jitter is steadied, swapped hands, jumps and
+    stalls of the tracker are put right.
+
+    Parameters
+    ----------
+    pose : Pose
+        MediaPipe Holistic in pixels, any subset or order of its points, any number of frames and people. Not changed.
+    strength : float
+        From 0 to 1: how far observed keypoints may move. 1 is the model's own estimate of them, which takes every
+        observed keypoint as a noisy measurement; a lower value goes that share of the straight way there, so the
+        distance moved is proportional to it; 0 changes nothing at all (missing points stay missing, too).
+    only_masked : bool
+        Observed keypoints (confidence > 0) stay as they are, bit for bit, and are taken as exact.
+    keep : iterable of names, optional
+        Components (`"FACE_LANDMARKS"`) or points (`("POSE_LANDMARKS", "NOSE")`) whose observed values stay bit for bit.
+    steps : int
+        1 to 1000. 1 is the posterior mean: the smallest error, the same for every seed. More steps draw a sample, as
+        sharp as real motion; 8 are enough.
+    guidance : float
+        Scale of classifier-free guidance; has an effect only on tasks with a text.
+    seed : int
+        Another seed is another sample (from 2 steps on).
+    device : str
+        As torch names it.
+    model : PoseDiffusion or path, optional
+        A loaded model or its folder; by default that of `POSE_DIFFUSION_MODEL`, else the shipped one.
+
+    Returns
+    -------
+    Pose
+        New, with the same points, frames, people, frame rate and units. Confidence of observed points is unchanged;
+        that of invented ones is between 0.05 and 0.95 and falls with their expected error.
+
+    Raises
+    ------
+    ValueError
+        One line that says what is wrong with the pose or an argument.
+    """
+    settings = _settings(strength, only_masked, keep, steps, guidance, seed)
+    return refine_all([pose], settings, _model(model, device))[0]
+
+
+def refine_steps(pose: Pose, *, strength: float = 1.0, only_masked: bool = False, keep: Keep = None, steps: int = 8,
+                 guidance: float = 1.0, seed: int = 0, device: str = "cpu", model: Model = None) -> Iterator[Pose]:
+    """`refine`, step by step: yields the pose as it is after every step. The last is what `refine` returns.
+
+    Parameters are those of `refine`. The pose is worked on as a whole, however long it is.
+
+    Yields
+    ------
+    Pose
+    """
+    settings = _settings(strength, only_masked, keep, steps, guidance, seed)
+    loaded = _model(model, device)
+    return _steps(numpy_pose(pose), settings, loaded)
+
+
+def _steps(pose: Pose, settings: Settings, model: PoseDiffusion) -> Iterator[Pose]:
+    check_pose(pose, model.layout)
+    normalisations = _normalisations(pose, model.layout)
+    clips = encode(pose, model.layout, normalisations=normalisations)
+    if settings.strength == 0:
+        for _ in range(settings.steps):
+            yield decode(clips)
+        return
+    observation = observe(clips, settings)
+    for estimate in model.sample(observation, steps=settings.steps, seeds=_seeds(clips, settings),
+                                 guidance=settings.guidance):
+        yield decode(_apply(clips, observation, estimate, settings))
+
+
+def fill_missing(pose: Pose, *, keep: Keep = None, steps: int = 1, guidance: float = 1.0, seed: int = 0,
+                 device: str = "cpu", model: Model = None) -> Pose:
+    """`refine(pose, only_masked=True)`: only missing keypoints change."""
+    return refine(pose, only_masked=True, keep=keep, steps=steps, guidance=guidance, seed=seed, device=device,
+                  model=model)
+
+
+def fill_missing_steps(pose: Pose, *, keep: Keep = None, steps: int = 8, guidance: float = 1.0, seed: int = 0,
+                       device: str = "cpu", model: Model = None) -> Iterator[Pose]:
+    """`fill_missing`, step by step; see `refine_steps`."""
+    return refine_steps(pose, only_masked=True, keep=keep, steps=steps, guidance=guidance, seed=seed, device=device,
+                        model=model)
+
+
+def refine_many(poses: Sequence[Pose], *, strength: float = 1.0, only_masked: bool = False, keep: Keep = None,
+                steps: int = 1, guidance: float = 1.0, seed: int = 0, device: str = "cpu", model: Model = None,
+                progress: bool = False) -> list[Pose]:
+    """`refine` for many poses in batches; each with the same seed, so that the batch does not matter.
+
+    Parameters
+    ----------
+    poses : sequence of Pose
+        Any lengths and headers.
+    progress : bool
+        Show a progress bar.
+
+    The other parameters are those of `refine`.
+
+    Returns
+    -------
+    list of Pose
+        In the order given.
+
+    Raises
+    ------
+    ValueError
+        As `refine`; the message starts with the pose's place in the list.
+    """
+    settings = _settings(strength, only_masked, keep, steps, guidance, seed)
+    return refine_all(poses, settings, _model(model, device), progress=progress)
+
+
+def refine_all(poses: Sequence[Pose], settings: Settings, model: PoseDiffusion, *, progress: bool = False) -> list[Pose]:
+    """Refine poses in batches of about equal length; long ones in chunks."""
+    poses = [numpy_pose(pose) for pose in poses]
+    for i, pose in enumerate(poses):
+        try:
+            check_pose(pose, model.layout)
+        except ValueError as error:
+            if len(poses) == 1:
+                raise
+            raise type(error)(f"pose {i}: {error}") from error
+    done: list[Pose | None] = [None] * len(poses)
+    bar = tqdm(total=len(poses), unit="pose", disable=not progress)
+    for group in _groups([len(pose.body.data) for pose in poses]):
+        if len(group) == 1 and len(poses[group[0]].body.data) > CHUNK + 2 * MARGIN:
+            done[group[0]] = _refine_long(poses[group[0]], settings, model)
+        else:
+            for i, pose in zip(group, _refine_batch([poses[i] for i in group], settings, model)):
+                done[i] = pose
+        bar.update(len(group))
+    bar.close()
+    return [pose for pose in done if pose is not None]
+
+
+def _groups(lengths: list[int]) -> list[list[int]]:
+    """Indices in groups of similar length and at most `BATCH` padded frames."""
+    groups: list[list[int]] = []
+    for i in sorted(range(len(lengths)), key=lambda i: lengths[i], reverse=True):
+        if groups and lengths[groups[-1][0]] * (len(groups[-1]) + 1) <= BATCH:
+            groups[-1].append(i)
+        else:
+            groups.append([i])
+    return groups
+
+
+def _refine_batch(poses: Sequence[Pose], settings: Settings, model: PoseDiffusion) -> list[Pose]:
+    people = [encode(pose, model.layout, normalisations=_normalisations(pose, model.layout)) for pose in poses]
+    refined = iter(refine_clips([clip for clips in people for clip in clips], settings, model))
+    return [decode([next(refined) for _ in clips]) for clips in people]
+
+
+def refine_clips(clips: Sequence[Clip], settings: Settings, model: PoseDiffusion) -> list[Clip]:
+    """Refine clips in one batch.
+
+    Parameters
+    ----------
+    clips : sequence of Clip
+        Of the model's layout.
+    settings : Settings
+        How.
+    model : PoseDiffusion
+        With what.
+
+    Returns
+    -------
+    list of Clip
+    """
+    if settings.strength == 0:
+        return list(clips)
+    observation = observe(clips, settings)
+    estimate = None
+    for estimate in model.sample(observation, steps=settings.steps, seeds=_seeds(clips, settings),
+                                 guidance=settings.guidance):
+        pass
+    assert estimate is not None  # a sampler makes at least one step
+    return _apply(clips, observation, estimate, settings)
+
+
+def _refine_long(pose: Pose, settings: Settings, model: PoseDiffusion) -> Pose:
+    """Refine a long pose in overlapping chunks, so that memory does not grow with its length."""
+    normalisations = _normalisations(pose, model.layout)
+    frames = len(pose.body.data)
+    out = decode(encode(pose, model.layout, normalisations=normalisations))
+    data, confidence, mask = out.body.data.data, out.body.confidence, np.ma.getmaskarray(out.body.data)
+    for first in range(0, frames, CHUNK):
+        low, high = max(0, first - MARGIN), min(frames, first + CHUNK + MARGIN)
+        part = Pose(pose.header, pose.body[low:high])
+        clips = encode(part, model.layout, normalisations=normalisations)
+        new = decode(refine_clips(clips, settings, model)).body
+        _blend(data, confidence, mask, new, low, first, high)
+    out.body.data = np.ma.masked_array(data, mask=mask)
+    return out
+
+
+def _blend(data: np.ndarray, confidence: np.ndarray, mask: np.ndarray, new: NumPyPoseBody, low: int, first: int,
+           high: int) -> None:
+    """Write a chunk that starts at frame `low`; up to `2 * (first - low)` frames of it fade in over what is there."""
+    rows = slice(low, high)
+    fade = np.ones(high - low)
+    overlap = min(2 * (first - low), high - low)
+    fade[:overlap] = (np.arange(overlap) + 1) / (overlap + 1)
+    values, gone = np.ma.getdata(new.data), np.ma.getmaskarray(new.data)
+    weight = fade[:, None, None, None]
+    weight = np.where(mask[rows] != gone, 1., weight)  # nothing to blend with
+    data[rows] += (weight * (values - data[rows])).astype(data.dtype)
+    data[rows] = np.where(weight == 1, values, data[rows])
+    mask[rows] = gone
+    sure = np.where((confidence[rows] > 0) & (new.confidence > 0), fade[:, None, None], 1.)
+    confidence[rows] += (sure * (new.confidence - confidence[rows])).astype(confidence.dtype)
+    confidence[rows] = np.where(sure == 1, new.confidence, confidence[rows])
+
+
+def _normalisations(pose: Pose, layout: Layout) -> list[Normalisation]:
+    return [measure(pose, person, layout) for person in range(pose.body.data.shape[1])]
+
+
+def observe(clips: Sequence[Clip], settings: Settings) -> Observation:
+    """What is known of clips: a padded batch.
+
+    Parameters
+    ----------
+    clips : sequence of Clip
+        Of one layout.
+    settings : Settings
+        `only_masked` and `keep` say what is exact.
+
+    Returns
+    -------
+    Observation
+        `(B, T, K, ...)` on the CPU.
+    """
+    frames, points = max(len(clip.xyz) for clip in clips), len(clips[0].layout)
+    kept = torch.from_numpy(kept_points(clips[0].layout, settings.keep) | settings.only_masked)
+    xyz = torch.zeros(len(clips), frames, points, 3)
+    mask, valid = torch.zeros(xyz.shape[:3], dtype=torch.bool), torch.zeros(xyz.shape[:2], dtype=torch.bool)
+    seconds = torch.zeros(xyz.shape[:2])
+    for i, clip in enumerate(clips):
+        n = len(clip.xyz)
+        xyz[i, :n], mask[i, :n] = torch.from_numpy(clip.xyz), torch.from_numpy(clip.confidence > 0)
+        valid[i, :n] = True
+        step = clip.seconds[1] if n > 1 else 0
+        seconds[i] = torch.arange(frames) * step
+    return Observation(xyz, mask, mask & kept, seconds, valid)
+
+
+def kept_points(layout: Layout, keep: Sequence[str | tuple[str, str]]) -> np.ndarray:
+    """`(K,)` bool: the layout's points among those named.
+
+    Raises
+    ------
+    ValueError
+        For a name that is neither a component nor a point of the layout.
+    """
+    kept = np.zeros(len(layout), bool)
+    for name in keep:
+        found = np.array([name in (component, (component, point)) for component, point in layout.points])
+        if not found.any():
+            components = ", ".join(dict.fromkeys(component for component, _ in layout.points))
+            raise ValueError(f"keep: there is no {name!r}: name a component ({components}) or (component, point)")
+        kept |= found
+    return kept
+
+
+def _apply(clips: Sequence[Clip], observation: Observation, estimate: Estimate, settings: Settings) -> list[Clip]:
+    """Clips with an estimate in them: observed points moved by `strength`, missing ones invented."""
+    out = []
+    xyz, error, exact = (t.cpu().numpy() for t in (estimate.xyz, estimate.error, observation.exact))
+    for i, clip in enumerate(clips):
+        n = len(clip.xyz)
+        seen = clip.confidence > 0
+        moved = clip.xyz + np.float32(settings.strength) * (xyz[i, :n] - clip.xyz)
+        moved = np.where(exact[i, :n, :, None], clip.xyz, moved)
+        confidence = np.where(seen, clip.confidence, invented_confidence(error[i, :n]))
+        out.append(replace(clip, xyz=np.where(seen[..., None], moved, xyz[i, :n]), confidence=confidence))
+    return out
+
+
+def invented_confidence(error: np.ndarray) -> np.ndarray:
+    """Confidence of an invented point from its expected error in shoulder widths: `exp(-error / 0.15)` in [.05, .95]."""
+    return np.clip(np.exp(-error / CONFIDENT), LEAST, MOST).astype(np.float32)
+
+
+def _seeds(clips: Sequence[Clip], settings: Settings) -> list[int]:
+    return [settings.seed + clip.person for clip in clips]
+
+
+def _model(model: Model, device: str) -> PoseDiffusion:
+    return model if isinstance(model, PoseDiffusion) else PoseDiffusion.from_pretrained(model, device)
+
+
+def _settings(strength: float, only_masked: bool, keep: Keep, steps: int, guidance: float, seed: int) -> Settings:
+    if not 0 <= strength <= 1:
+        raise ValueError(f"strength must be from 0 (nothing changes) to 1 (the model's estimate), not {strength}")
+    if steps not in range(1, MAX_STEPS + 1):
+        raise ValueError(f"steps must be a whole number from 1 to {MAX_STEPS}, not {steps}")
+    if not np.isfinite(guidance):
+        raise ValueError(f"guidance must be a finite number, not {guidance}")
+    if int(seed) != seed or not 0 <= seed < 2**63:
+        raise ValueError(f"seed must be a whole number from 0 up, not {seed}")
+    if isinstance(keep, str):
+        raise ValueError(f"keep must be a list of names, such as [{keep!r}]")
+    names = tuple(name if isinstance(name, str) else (name[0], name[1]) for name in keep or ())
+    return Settings(float(strength), names, bool(only_masked), int(steps), float(guidance), int(seed))
