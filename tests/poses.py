@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from pose_format import Pose
@@ -10,6 +11,7 @@ from pose_format.numpy import NumPyPoseBody
 from pose_format.pose_header import PoseHeader, PoseHeaderComponent, PoseHeaderDimensions
 from scipy.spatial.transform import Rotation
 
+from pose_diffusion.clip import Clip
 from pose_diffusion.layout import (
     BODY,
     BODY_POINTS,
@@ -169,3 +171,16 @@ def describe(header: PoseHeader) -> tuple[object, ...]:
     return (header.version, size.width, size.height, size.depth, header.is_bbox,
             [(c.name, list(c.points), [tuple(limb) for limb in c.limbs], np.array(c.colors).tolist(), c.format)
              for c in header.components])
+
+
+def flat(pose: Pose) -> Pose:
+    """No z."""
+    components = [component(c.name, c.points, "XYC") for c in pose.header.components]
+    header = PoseHeader(0.2, pose.header.dimensions, components)
+    return Pose(header, NumPyPoseBody(pose.body.fps, pose.body.data[..., :2], pose.body.confidence))
+
+
+def everywhere(clip: Clip, sure: float = .5) -> Clip:
+    """The clip with something, somewhere else, at each point of each frame."""
+    shift = np.random.default_rng(0).normal(0, .05, clip.xyz.shape).astype(np.float32)
+    return replace(clip, xyz=clip.xyz + shift, confidence=np.full_like(clip.confidence, sure))
