@@ -22,9 +22,9 @@ from pose_format.utils.reader import BufferReader, ConstStructs
 
 from pose_diffusion.clip import check_pose, numpy_pose
 
-MAX_HEADER = 1 << 20  # bytes; full Holistic has 15 thousand
+MAX_HEADER = 1 << 18  # bytes; full Holistic has 15 thousand
 MAX_MESSAGE = 500  # characters: names from a damaged file can be long
-BLOCK = 4096  # frames written at a time
+BLOCK = 256  # frames written at a time
 BODY_START = {0.1: struct.Struct("<HHH"), 0.2: struct.Struct("<fIH")}  # fps, frames, people
 AGAIN = "copy or export it again"
 

@@ -129,6 +129,11 @@ def constructed_pose(frames: int = 20, *, people: int = 1, fps: float = 25.0, se
                                       np.stack(confidence, 1).astype(np.float32)))
 
 
+def one_hand(frames: int = 3) -> Pose:
+    """A pose of a hand, of few bytes."""
+    return constructed_pose(frames).get_components([LEFT_HAND])
+
+
 def part(pose: Pose, name: str) -> slice:
     """Where a component's points are."""
     start = 0
