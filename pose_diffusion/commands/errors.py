@@ -30,8 +30,8 @@ def run(command: str, work: Callable[[], int]) -> int:
 
 
 @contextmanager
-def about(subject: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn the expected errors of a block into one line that begins with the file or option it is about."""
+def about(subject: str | os.PathLike[str] = "") -> Iterator[None]:
+    """Turn the expected errors of a block into one line that begins with what it is about."""
     try:
         yield
     except EXPECTED as error:
@@ -39,7 +39,7 @@ def about(subject: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def describe(error: BaseException, subject: str | os.PathLike[str]) -> str:
-    """`subject: what is wrong` in one line, the subject named only once."""
+    """`subject: what is wrong` in one line; the subject is named once, also where the error begins with it."""
     if isinstance(error, OSError) and error.strerror:
         text = error.strerror
     elif isinstance(error, MemoryError):

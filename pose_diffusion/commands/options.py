@@ -39,16 +39,9 @@ def refine_settings(args: argparse.Namespace) -> dict[str, Any]:
 
 def load_model(path: str | None, device: str) -> PoseDiffusion:
     """Load the model, or end the command."""
-    import torch
-
     from pose_diffusion.diffusion.model import PoseDiffusion
 
-    with about(f"--device {device}"):
-        try:
-            torch.empty(0, device=device)
-        except AssertionError as error:  # how torch says that it was built without CUDA
-            raise ValueError(str(error)) from error
-    with about(f"--model {path}" if path else "model"):
+    with about():
         return PoseDiffusion.from_pretrained(path, device=device)
 
 

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -71,7 +71,7 @@ def _refine_all(args: argparse.Namespace) -> int:
     todo = [job for job in jobs if not _is_done(job)]
     failed: list[Outcome] = []
     if todo:
-        _model(args.model, args.device)  # what is wrong with the model is no fault of the files
+        load_model(args.model, args.device)  # what is wrong with the model is no fault of the files
         batches = list(_batches(todo, args.batch))
         with tqdm(total=len(todo), unit="file") as progress:
             for outcomes in _outcomes(batches, refine_settings(args), args.model, args.num_workers):
@@ -110,7 +110,7 @@ def find_jobs(directory: Path, recursive: bool, output: Path | None) -> list[Job
 
 def _is_done(job: Job) -> bool:
     try:
-        return job.target.stat().st_mtime >= job.source.stat().st_mtime
+        return job.target.is_file() and job.target.stat().st_mtime >= job.source.stat().st_mtime
     except OSError:  # no result yet; or no source any more, which reading it will say
         return False
 
@@ -139,35 +139,34 @@ def _outcomes(batches: list[list[Job]], settings: dict[str, Any], model: str | N
         for batch in batches:
             yield refine_files(batch, settings, model)
         return
-    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
     from concurrent.futures.process import BrokenProcessPool
     from multiprocessing import get_context
 
     threads = max(1, (os.cpu_count() or 1) // workers)
     pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (threads,))
     try:
+        waiting = iter(batches)
         # The workers inherit that Ctrl-C is ignored: it reaches the whole group, and the first process sees to it.
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        futures = [pool.submit(refine_files, batch, settings, model) for batch in batches]
+        running = {pool.submit(refine_files, batch, settings, model) for batch in islice(waiting, workers)}
         signal.signal(signal.SIGINT, before)
-        for future in as_completed(futures):
-            yield future.result()
+        while running:  # no more at a time than there are workers: what is in the pool's queue cannot be called back
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            running |= {pool.submit(refine_files, batch, settings, model) for batch in islice(waiting, len(done))}
+            for future in done:
+                yield future.result()
     except BrokenProcessPool as error:
         raise CommandError("a worker process died, perhaps for want of memory: try again with a smaller --num-workers "
                            "or --batch; what is done stays") from error
-    finally:  # also after Ctrl-C: the batches in hand are finished, so that no file is left half
-        pool.shutdown(cancel_futures=True)
+    finally:  # after Ctrl-C the batches in hand are finished, so that no file is left half
+        pool.shutdown()
 
 
 def _start_worker(threads: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
-
-
-@lru_cache(maxsize=1)
-def _model(path: str | None, device: str) -> PoseDiffusion:
-    return load_model(path, device)
 
 
 def refine_files(jobs: list[Job], settings: dict[str, Any], model: str | None) -> list[Outcome]:
@@ -181,7 +180,9 @@ def refine_files(jobs: list[Job], settings: dict[str, Any], model: str | None) -
             poses[job] = read_pose(job.source)
         except EXPECTED as error:
             failed.append((job, describe(error, job.source)))
-    return failed + (_refine_and_write(poses, settings, _model(model, settings["device"])) if poses else [])
+    if not poses:
+        return failed
+    return failed + _refine_and_write(poses, settings, load_model(model, settings["device"]))  # loaded once a process
 
 
 def _refine_and_write(poses: dict[Job, Pose], settings: dict[str, Any], model: PoseDiffusion) -> list[Outcome]:
