@@ -207,20 +207,38 @@ class Windows(Dataset):
         if rng.random() < .15:
             seen[:, self.layout.parts["face"]] = False
         fps = 1 / _log_uniform(rng, 1 / 30, 1 / 14) if self.pack.fps[clip] == 0 else self.pack.fps[clip]
-        return self._pad(xyz, confidence, damaged, seen, exact, fps)
+        return padded(self.window, xyz, confidence, damaged, seen, exact, fps)
 
-    def _pad(self, xyz: np.ndarray, confidence: np.ndarray, damaged: Damaged, seen: np.ndarray, exact: bool,
-             fps: float) -> dict[str, np.ndarray]:
-        def pad(x: np.ndarray) -> np.ndarray:
-            return np.concatenate([x, np.zeros((self.window - len(x), *x.shape[1:]), x.dtype)])
 
-        touched = damaged.touched | (damaged.observed & ~seen)
-        return {
-            "xyz": pad(np.where(seen[..., None], damaged.xyz, 0).astype(np.float32)), "mask": pad(seen),
-            "exact": pad(seen & exact), "valid": pad(np.ones(len(xyz), bool)), "truth": pad(xyz),
-            "weight": pad(confidence), "touched": pad(touched),
-            "seconds": (np.arange(self.window) / fps).astype(np.float32),
-        }
+def padded(window: int, xyz: np.ndarray, confidence: np.ndarray, damaged: Damaged, seen: np.ndarray, exact: bool,
+           fps: float) -> dict[str, np.ndarray]:
+    """One sample: a damaged clip of up to `window` frames, its truth, and padding.
+
+    Parameters
+    ----------
+    window : int
+        Frames of the sample.
+    xyz, confidence : np.ndarray
+        `(T, K, 3)` shoulder widths and `(T, K)`: the truth.
+    damaged : Damaged
+        What became of it.
+    seen : np.ndarray
+        `(T, K)` bool: what the network is shown of that.
+    exact : bool
+        Whether what is shown is to be kept.
+    fps : float
+        Frames per second.
+    """
+    def pad(x: np.ndarray) -> np.ndarray:
+        return np.concatenate([x, np.zeros((window - len(x), *x.shape[1:]), x.dtype)])
+
+    touched = damaged.touched | (damaged.observed & ~seen)
+    return {
+        "xyz": pad(np.where(seen[..., None], damaged.xyz, 0).astype(np.float32)), "mask": pad(seen),
+        "exact": pad(seen & exact), "valid": pad(np.ones(len(xyz), bool)), "truth": pad(xyz),
+        "weight": pad(confidence), "touched": pad(touched),
+        "seconds": (np.arange(window) / fps).astype(np.float32),
+    }
 
 
 def observation(batch: dict[str, Tensor]) -> Observation:
