@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MARK = (214, 0, 198)  # RGB; no component of Holistic has it
 LEGS = ("HIP", "KNEE", "ANKLE", "HEEL", "FOOT")  # hardly ever in the camera's picture: MediaPipe guesses them
 LABEL_HEIGHT, GAP, RING = 24, 10, 9  # pixels: the strips above and below, between the pictures, around lost points
+FINE = 2  # lines are drawn this much larger and scaled down: OpenCV has no thin ones
 MAX_FPS = 25.0  # more is not worth the size of the file
 
 
@@ -135,7 +136,7 @@ def _box(poses: list[Pose]) -> tuple[np.ndarray, np.ndarray]:
 def _halves(before: Pose, after: Pose, size: int) -> Iterator[tuple[Image, Image]]:
     """The picture of each frame of both poses, with marks; both cover the same area."""
     corner, extent = _box([before, after])
-    scale = size / extent.max()
+    scale = FINE * size / extent.max()
     width, height = np.ceil(extent * scale).astype(int).tolist()
     before, after = (_scaled(pose, corner, scale, width, height) for pose in (before, after))
     new = (before.body.confidence == 0) & (after.body.confidence > 0)
@@ -145,7 +146,7 @@ def _halves(before: Pose, after: Pose, size: int) -> Iterator[tuple[Image, Image
     invented = Pose(_recoloured(after.header), NumPyPoseBody(1, after.body.data, visible))
     points = np.ma.getdata(after.body.data)[..., :2]
     for left, right, where, mask in zip(_draw(before), _draw(invented, on=_draw(certain)), points, new):
-        yield _ringed(_image(left), where, mask, after.header), _image(right)
+        yield _ringed(_image(left), where / FINE, mask, after.header), _image(right)
 
 
 def _scaled(pose: Pose, corner: np.ndarray, scale: float, width: int, height: int) -> Pose:
@@ -167,14 +168,14 @@ def _recoloured(header: PoseHeader) -> PoseHeader:
 def _draw(pose: Pose, on: Iterator[np.ndarray] | None = None) -> Iterator[np.ndarray]:
     from pose_format.pose_visualizer import PoseVisualizer
 
-    visualizer = PoseVisualizer(pose, thickness=2)
+    visualizer = PoseVisualizer(pose, thickness=3)
     return visualizer.draw() if on is None else visualizer.draw_on_video(on)
 
 
 def _image(frame: np.ndarray) -> Image:
     from PIL import Image
 
-    return Image.fromarray(np.ascontiguousarray(frame[..., ::-1]))  # OpenCV draws in BGR
+    return Image.fromarray(np.ascontiguousarray(frame[..., ::-1])).reduce(FINE)  # OpenCV draws in BGR
 
 
 def _ringed(image: Image, points: np.ndarray, lost: np.ndarray, header: PoseHeader) -> Image:
