@@ -1,0 +1,269 @@
+"""The training loop's parts for Lightning: what is learnt from a batch, and where the batches come from.
+
+All chance is drawn from the seed and the place in the run alone (sample i from `(seed, i)`, noise and dropout from
+`(seed, epoch, batch)`): a run that was stopped and resumed ends with the same weights as one that was not, and several
+processes see the same samples and noise as one.
+"""
+from __future__ import annotations
+
+import copy
+import math
+import os
+import sys
+from collections.abc import Iterator
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningDataModule, LightningModule
+from lightning.pytorch.callbacks import Timer
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from pose_diffusion.diffusion.condition import Condition, keep, none
+from pose_diffusion.diffusion.denoiser import Denoiser, DenoiserConfig
+from pose_diffusion.diffusion.schedule import training_sigmas
+from pose_diffusion.layout import LAYOUTS
+from pose_diffusion.training import held_out
+from pose_diffusion.training.data import Pack, Windows, load, statistics
+from pose_diffusion.training.loss import LossWeights, losses
+
+MONITOR = "held_out/ratio"
+SETS = ("held_out", "seen")  # the validation sets, in the order of their loaders
+LAST_RATE = .02  # of the learning rate, at the end of the run
+EMA = .999
+PREFETCH = 4  # batches that a worker has ready
+
+
+class PoseModule(LightningModule):
+    """A denoiser in training, and the average of its weights (EMA), which is what is validated and kept.
+
+    Batches are those of `data.Windows`; where they also hold `tokens` `(B, L, condition_width)` float32 and
+    `token_mask` `(B, L)` bool, these are the condition.
+
+    Parameters
+    ----------
+    denoiser : DenoiserConfig
+        The network's size.
+    weights : LossWeights
+        Of the terms of the loss.
+    learning_rate : float
+        Its peak. It rises for `warmup` steps and falls to 2 % along a cosine until the run ends: by its number of steps
+        or by `Trainer(max_time=...)`, whichever is nearer.
+    warmup : int
+        Steps.
+    weight_decay : float
+        Of AdamW.
+    condition_dropout : float
+        Share of samples that learn to do without their condition.
+    compile : bool
+        Compile the loss (minutes at the start, worth it for long runs on a GPU).
+    seed : int
+        Fixes weights, noise and dropout.
+    """
+
+    def __init__(self, denoiser: DenoiserConfig, weights: LossWeights, *, learning_rate: float = 1e-3,
+                 warmup: int = 200, weight_decay: float = .05, condition_dropout: float = .1, compile: bool = False,
+                 seed: int = 0):
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.denoiser = Denoiser(denoiser)
+        self.average = copy.deepcopy(self.denoiser).eval().requires_grad_(False)
+        self.weights, self.learning_rate, self.warmup, self.weight_decay = weights, learning_rate, warmup, weight_decay
+        self.condition_dropout, self.seed = condition_dropout, seed
+        self.losses = torch.compile(losses) if compile else losses
+        self.measured: dict[str, dict[str, Tensor]] = {name: {} for name in SETS}
+
+    def set_statistics(self, values: dict[str, Tensor]) -> None:
+        """Take over the data's mean, std and rate, `(K, 3)` each, from `data.statistics`."""
+        for network in (self.denoiser, self.average):
+            for name, value in values.items():
+                getattr(network, name).copy_(value)
+
+    def train(self, mode: bool = True) -> PoseModule:
+        """Switch to training; the average stays as it is used."""
+        super().train(mode)
+        self.average.eval()
+        return self
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """The loss of a batch."""
+        truth, rank, processes = batch["truth"], self.global_rank, self.trainer.world_size
+        place = np.random.SeedSequence((self.seed, self.current_epoch, batch_idx))
+        chance, dropout = (int(s) for s in place.generate_state(2))
+        torch.manual_seed(dropout + rank)
+        # Every process draws for the whole batch and takes its share: as one process would have drawn.
+        generator, total = torch.Generator(truth.device).manual_seed(chance), len(truth) * processes
+        sigma = training_sigmas(total, generator)[rank::processes]
+        noise = torch.randn(total, *truth.shape[1:], generator=generator, device=truth.device)[rank::processes]
+        dropped = torch.rand(total, generator=generator, device=truth.device)[rank::processes] < self.condition_dropout
+        terms = self.losses(self.denoiser, batch, sigma, noise, self.weights, self._condition(batch, ~dropped))
+        self.log_dict({f"loss/{name}": value.detach() for name, value in terms.items()}, sync_dist=processes > 1)
+        self.log("loss", terms["total"].detach(), prog_bar=True, logger=False)
+        return terms["total"]
+
+    def _condition(self, batch: dict[str, Tensor], kept: Tensor) -> Condition:
+        if "tokens" in batch:
+            return keep(Condition(batch["tokens"], batch["token_mask"]), kept)
+        # No tokens rather than None: every weight then has a gradient (of zero), which several processes rely on.
+        empty = none(len(kept), self.denoiser.config.condition_width)
+        return Condition(empty.tokens.to(kept.device), empty.mask.to(kept.device))
+
+    def on_train_batch_end(self, *_: object) -> None:
+        """Move the average towards the weights: by a lot at first, by 0.001 a step in the end."""
+        i = self.global_step
+        update = get_ema_multi_avg_fn(min(EMA, (1 + i) / (10 + i)))
+        update(list(self.average.parameters()), list(self.denoiser.parameters()), i)
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Measure the average on one kind of damage of one validation set."""
+        self.measured[SETS[dataloader_idx]][held_out.CASES[batch_idx]] = held_out.errors(self.average, batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log what was measured; `held_out/ratio` is what counts."""
+        for name, measured in self.measured.items():
+            figures = {f"{name}/{key}": value for key, value in held_out.summary(measured).items()}
+            self.log_dict({key: value for key, value in figures.items() if key != MONITOR})
+            if MONITOR in figures:
+                self.log(MONITOR, figures[MONITOR], prog_bar=True)
+            measured.clear()
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """AdamW, and its learning rate over the run."""
+        optimizer = torch.optim.AdamW(self.denoiser.parameters(), lr=self.learning_rate, betas=(.9, .98),
+                                      weight_decay=self.weight_decay)
+        schedule = LambdaLR(optimizer, lambda step: rate(step, self.warmup, self._progress(step)))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _progress(self, step: int) -> float:
+        """How much of the run is over, from 0 to 1: of its steps or of its time, whichever is more."""
+        done = step / self.trainer.estimated_stepping_batches
+        for timer in self.trainer.callbacks:
+            left = timer.time_remaining() if isinstance(timer, Timer) else None
+            if left is not None:
+                elapsed = timer.time_elapsed()
+                share = elapsed / max(elapsed + left, 1e-6)
+                # The clocks of several processes differ, their weights must not.
+                done = max(done, self.trainer.strategy.broadcast(share) if self.trainer.world_size > 1 else share)
+        return min(done, 1.)
+
+
+def rate(step: int, warmup: int, progress: float) -> float:
+    """The learning rate's share of its peak: linear warm-up, cosine to `LAST_RATE`."""
+    cosine = (1 + math.cos(math.pi * progress)) / 2
+    return min(1., (step + 1) / warmup) * (LAST_RATE + (1 - LAST_RATE) * cosine)
+
+
+class Stride(Sampler[int]):
+    """The samples of one process: of an epoch's, which follow on those of the epoch before, every n-th.
+
+    Parameters
+    ----------
+    samples : int
+        Of an epoch, over all processes.
+    rank, processes : int
+        Which process, of how many.
+    """
+
+    def __init__(self, samples: int, rank: int, processes: int):
+        self.samples, self.rank, self.processes, self.epoch = samples, rank, processes, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls it before each epoch, also where a run is resumed."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.samples // self.processes
+
+    def __iter__(self) -> Iterator[int]:
+        first = self.epoch * self.samples
+        return iter(range(first + self.rank, first + self.samples, self.processes))
+
+
+class PoseData(LightningDataModule):
+    """Windows of a packed file for training, and two fixed validation sets: of the sources held out, and of those seen.
+
+    Parameters
+    ----------
+    pack : path
+        The packed file (see `data`).
+    held_out : list of str
+        Sources to validate on: signers and cameras the network is not trained on.
+    unseen : list of str
+        Sources that this run does not touch at all: those the finished model is tested on.
+    layout : str
+        Name of the layout that the file is in.
+    window : int
+        Frames of a sample.
+    batch_size : int
+        Samples of a step, over all processes.
+    epoch_steps : int
+        Steps from one validation and checkpoint to the next; an epoch is nothing else.
+    workers : int
+        Processes that prepare samples, for each process that trains; 0 for none.
+    seed : int
+        Fixes the samples.
+    """
+
+    def __init__(self, pack: str | os.PathLike[str], held_out: list[str], unseen: list[str], *,
+                 layout: str = "holistic", window: int = 32, batch_size: int = 48, epoch_steps: int = 250,
+                 workers: int = 0, seed: int = 0):
+        super().__init__()
+        self.layout, self.window, self.batch_size = LAYOUTS[layout], window, batch_size
+        self.epoch_steps, self.workers, self.seed = epoch_steps, workers, seed
+        self.pack = _load(pack)
+        if not held_out:
+            raise ValueError("held_out is empty: name at least one source to validate on, "
+                             f"of {', '.join(self.pack.sources)}")
+        others = np.concatenate([self.pack.select(held_out), self.pack.select(unseen)])
+        self.clips = np.setdiff1d(np.arange(len(self.pack.lens)), others)
+        if not len(self.clips):
+            raise ValueError("no source is left to train on: name fewer in held_out and unseen")
+        self.held_out = held_out
+        self.seen = [self.pack.sources[i] for i in np.unique(self.pack.source[self.clips])]
+
+    def statistics(self) -> dict[str, Tensor]:
+        """Of the clips trained on, for `PoseModule.set_statistics`."""
+        return statistics(self.pack, self.clips, self.layout)
+
+    def train_dataloader(self) -> DataLoader:
+        """The samples of this process, on from where the run is."""
+        rank, processes = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        if self.batch_size % processes:
+            raise ValueError(f"batch_size {self.batch_size} cannot be shared out evenly to {processes} processes")
+        windows = Windows(self.pack, self.clips, self.layout, self.window, sys.maxsize, self.seed)
+        return DataLoader(windows, batch_size=self.batch_size // processes,
+                          sampler=Stride(self.epoch_steps * self.batch_size, rank, processes), num_workers=self.workers,
+                          persistent_workers=self.workers > 0, prefetch_factor=PREFETCH if self.workers else None,
+                          pin_memory=torch.cuda.is_available())
+
+    def val_dataloader(self) -> list[DataLoader]:
+        """A batch for each kind of damage, of the sources held out and of those trained on."""
+        clips = [held_out.choose(self.pack, sources) for sources in (self.held_out, self.seen)]
+        return [DataLoader(Batches(held_out.damaged(self.pack, some, self.window, self.layout)), batch_size=None)
+                for some in clips]
+
+
+def _load(path: str | os.PathLike[str]) -> Pack:
+    try:
+        return load(path)
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise ValueError(f"{path}: not a packed file ({' '.join(str(error).split())[:120]}): "
+                         "make one with python -m pose_diffusion.training.pack") from error
+
+
+class Batches(Dataset):
+    """Batches that are there already."""
+
+    def __init__(self, batches: list[dict[str, Tensor]]):
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, i: int) -> dict[str, Tensor]:
+        return self.batches[i]
