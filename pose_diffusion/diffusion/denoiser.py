@@ -242,8 +242,9 @@ class Denoiser(nn.Module):
     def _statistics(self, begin: Start) -> tuple[Tensor, Tensor]:
         """Static inputs per frame `(B, T, C)` and local statistics per point `(B, T, inner, LOCAL)`."""
         n = self.inner
-        x = begin.filled
-        centred = ((x - x.mean(1, keepdim=True)) / self.std).clamp(-5, 5)
+        x, valid = begin.filled, begin.valid[..., None].to(begin.filled)
+        centre = (x * valid.unsqueeze(-1)).sum(1, keepdim=True) / valid.unsqueeze(-1).sum(1, keepdim=True).clamp(min=1)
+        centred = ((x - centre) / self.std).clamp(-5, 5)
         differences = begin.candidates[..., 1:, :] - begin.candidates[..., :1, :]
         picked = torch.stack([differences[..., i, :] for i in (0, 3, 5)], dim=-2)  # smooth 5, trusted, other hand
         since, until = (torch.log1p(10 * t[..., :n].clamp(max=10)) for t in (begin.since, begin.until))
@@ -252,9 +253,9 @@ class Denoiser(nn.Module):
         face = torch.cat([face, torch.log1p(10 * begin.since[..., n:n + 1].clamp(max=10))], dim=-1)
         frame = torch.cat([centred.flatten(2), flags[..., 0], flags[..., 2], since, until, face,
                            (picked / .1).clamp(-5, 5).flatten(2)], dim=-1)
-        size = torch.log1p(differences.norm(dim=-1) / .01)
+        size = torch.log1p(differences.norm(dim=-1) / .01) * valid.unsqueeze(-1)
         around = torch.cat([torch.cat([size[:, :1], size[:, :-1]], 1), size, torch.cat([size[:, 1:], size[:, -1:]], 1)], -1)
-        return frame, torch.cat([around, flags, since.unsqueeze(-1), until.unsqueeze(-1)], dim=-1)
+        return frame * valid, torch.cat([around, flags, since.unsqueeze(-1), until.unsqueeze(-1)], dim=-1)
 
     def encode(self, begin: Start, condition: Condition | None = None) -> Encoded:
         """Read the observation: posterior mean, expected error, and context for the decoder.

@@ -113,10 +113,14 @@ def smooth(x: Tensor, window: int) -> Tensor:
 
 
 def median(x: Tensor, window: int) -> Tensor:
-    """Running median over time on `(B, T, K, 3)`; ends are replicated."""
+    """Running median over time on `(B, T, ...)`; ends are replicated."""
     half = window // 2
-    padded = torch.cat([x[:, :1].expand(-1, half, -1, -1), x, x[:, -1:].expand(-1, half, -1, -1)], dim=1)
-    return torch.stack([padded[:, i:i + x.shape[1]] for i in range(window)]).median(dim=0).values
+    padded = torch.cat([x[:, :1].expand(-1, half, *x.shape[2:]), x, x[:, -1:].expand(-1, half, *x.shape[2:])], dim=1)
+    rows = [padded[:, i:i + x.shape[1]] for i in range(window)]
+    for last in range(window, half, -1):  # bubble the largest up: faster here than torch.median over a new axis
+        for i in range(last - 1):
+            rows[i], rows[i + 1] = torch.minimum(rows[i], rows[i + 1]), torch.maximum(rows[i], rows[i + 1])
+    return rows[half]
 
 
 class Filler:
@@ -144,8 +148,9 @@ class Filler:
         self.borrowed = ((nose, forehead), (self.wrists[0], left), (self.wrists[1], right))
 
     def features(self, xyz: Tensor) -> Tensor:
-        """Points `(..., K, 3)` relative to their anchors."""
-        return torch.where(self.has_anchor.unsqueeze(-1), xyz - xyz[..., self.anchors, :], xyz)
+        """Points `(..., K, 3)`, or the first n of them, relative to their anchors, which come before n."""
+        n = xyz.shape[-2]
+        return torch.where(self.has_anchor[:n].unsqueeze(-1), xyz - xyz[..., self.anchors[:n], :], xyz)
 
     def points(self, features: Tensor) -> Tensor:
         """The inverse of `features`: four levels of anchors, summed from the root outwards."""
@@ -169,11 +174,14 @@ class Filler:
             mask[..., anchor] |= gain
         return replace(obs, xyz=xyz, mask=mask)
 
-    def fill(self, obs: Observation) -> Filled:
-        """The observation, complete: linear in time relative to the anchors; `obs` with its anchors completed."""
-        known = obs.mask & torch.where(self.has_anchor, obs.mask[..., self.anchors], True)
-        filled = interpolate(self.features(obs.xyz), known, obs.seconds, self.mean)
-        return filled
+    def known(self, mask: Tensor) -> Tensor:
+        """Which features are known: `(..., n)` of the first n points, each known together with its anchor."""
+        n = mask.shape[-1]
+        return mask & torch.where(self.has_anchor[:n], mask[..., self.anchors[:n]], True)
+
+    def fill(self, xyz: Tensor, mask: Tensor, seconds: Tensor) -> Filled:
+        """The observation, complete: linear in time relative to the anchors. Takes the first n points, or all."""
+        return interpolate(self.features(xyz), self.known(mask), seconds, self.mean[:mask.shape[-1]])
 
     def untangle(self, obs: Observation) -> Observation:
         """Exchange the hands in frames in which they are clearly nearer to each other's wrist. Exact hands stay."""
@@ -205,8 +213,8 @@ class Filler:
 
     def suspicious(self, obs: Observation, features: Tensor) -> Tensor:
         """`(B, T, inner)` bool: body and hand points that jump away from their median, or hands that stall."""
-        inner = features[:, :, :self.inner]
-        jump = (inner - median(inner, 7))[..., :2].norm(dim=-1) > DEVIATION
+        flat = features[:, :, :self.inner, :2]
+        jump = (flat - median(flat, 7)).norm(dim=-1) > DEVIATION
         for part, wrist in zip(self.hands, self.wrists):
             same = (obs.xyz[:, 1:, part] == obs.xyz[:, :-1, part]).flatten(2).all(-1)
             moved = (obs.xyz[:, 1:, wrist] != obs.xyz[:, :-1, wrist]).any(-1)
@@ -214,16 +222,16 @@ class Filler:
             jump[..., part] |= (jump[..., part.start] | stalled).unsqueeze(-1)
         return jump & obs.mask[..., :self.inner] & ~obs.exact[..., :self.inner]
 
-    def cubic(self, filled: Filled, mask: Tensor, seconds: Tensor) -> Tensor:
-        """Cubic Hermite through gaps with the slopes at their ends, damped beyond the clip's outer observations."""
-        x = filled.features[:, :, :self.inner]
+    def cubic(self, filled: Filled, mask: Tensor, seconds: Tensor, valid: Tensor) -> Tensor:
+        """Cubic Hermite through the gaps of `mask` with the slopes at their ends, damped beyond the outer observations."""
+        x = filled.features
         steady = smooth(x, 5)
         step = (seconds[:, 2:] - seconds[:, :-2]).clamp(min=1e-3)[..., None, None]
         slope = torch.zeros_like(x)
         if x.shape[1] > 2:
-            slope[:, 1:-1] = (steady[:, 2:] - steady[:, :-2]) / step
+            slope[:, 1:-1] = (steady[:, 2:] - steady[:, :-2]) / step * valid[:, 2:, None, None]
         before, after = neighbours(mask)
-        since, until = filled.since[..., :self.inner], filled.until[..., :self.inner]
+        since, until = filled.since, filled.until
         both = torch.isfinite(since) & torch.isfinite(until)
         length = torch.where(both, since + until, 1.).clamp(min=1e-6)
         s = torch.where(both, since / length, 0.).unsqueeze(-1)
@@ -279,20 +287,20 @@ def start(filler: Filler, observation: Observation) -> Start:
     """Fill an observation and gather the candidates."""
     raw = filler.complete_anchors(observation)
     obs = filler.untangle(raw)
-    filled = filler.fill(obs)
+    filled = filler.fill(obs.xyz, obs.mask, obs.seconds)
     n = filler.inner
     suspicious = filler.suspicious(obs, filled.features)
-    mask = obs.mask.clone()
-    mask[..., :n] &= ~suspicious
-    trusted = filler.fill(replace(obs, mask=mask))
-    other = filler.fill(filler.exchange(obs, torch.ones_like(obs.valid)))
+    mask = obs.mask[..., :n] & ~suspicious
+    trusted = filler.fill(obs.xyz[:, :, :n], mask, obs.seconds)
+    swapped = filler.exchange(obs, torch.ones_like(obs.valid))
+    other = filler.fill(swapped.xyz[:, :, :n], swapped.mask[..., :n], obs.seconds)
     x = filled.features
     smoothed = [smooth(x, window) for window in (5, 9, 13)]
-    calm = trusted.features[:, :, :n]
-    known = obs.mask & torch.where(filler.has_anchor, obs.mask[..., filler.anchors], True)
-    cubic = filler.cubic(trusted, (mask & known)[..., :n], obs.seconds)
+    calm = trusted.features
+    known = filler.known(obs.mask)
+    cubic = filler.cubic(trusted, filler.known(mask), obs.seconds, obs.valid)
     candidates = torch.stack([x[:, :, :n], *(s[:, :, :n] for s in smoothed), calm, smooth(calm, 7),
-                              other.features[:, :, :n], cubic], dim=3)
+                              other.features, cubic], dim=3)
     face = torch.stack([x[:, :, n:], *(s[:, :, n:] for s in smoothed)], dim=3)
     return Start(x, candidates, face, known, obs.exact, suspicious, filled.since, filled.until, obs.seconds, obs.valid)
 

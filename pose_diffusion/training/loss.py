@@ -1,4 +1,8 @@
-"""What training minimises: errors as a share of the error of the filled observation, plus the diffusion loss."""
+"""What training minimises: errors as a share of those of the best simple estimate, plus the diffusion loss.
+
+A share, so that a gap of one frame counts as much as a hand that is lost for a second: what matters to a user is whether
+the result is better than the filter at hand.
+"""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -8,13 +12,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pose_diffusion.diffusion.condition import Condition
-from pose_diffusion.diffusion.denoiser import Denoiser
-from pose_diffusion.diffusion.filling import start
+from pose_diffusion.diffusion.denoiser import Denoiser, Encoded
+from pose_diffusion.diffusion.filling import CANDIDATES, Start, start
 from pose_diffusion.diffusion.schedule import c_out
 from pose_diffusion.layout import Layout
 from pose_diffusion.training.data import observation
 
-FLOOR = .01  # shoulder widths: errors below it are within the noise of the training data
+SIMPLE = ("trusted", "trusted smooth", "smooth 9")
+FLOOR = .005  # shoulder widths: errors below it are within the noise of the training data
 PART_WEIGHT = {"body": 1., "left_hand": 2., "right_hand": 2., "face": .15}
 
 
@@ -44,13 +49,26 @@ def distance(x: Tensor) -> Tensor:
     return (x[..., 0]**2 + x[..., 1]**2 + .25 * x[..., 2]**2 + 1e-6).sqrt() - 1e-3
 
 
-def share(error: Tensor, start: Tensor, weight: Tensor) -> Tensor:
-    """Weighted mean error of every clip over that of its start (plus a floor); `(B, ...)` -> scalar over clips with weight."""
-    weight = weight.flatten(1)
-    total = weight.sum(1)
-    error, start = ((e.flatten(1) * weight).sum(1) / total.clamp(min=1e-6) for e in (error, start))
+def share(error: Tensor, simple: list[Tensor], weight: Tensor) -> Tensor:
+    """Mean over clips of their error over that of the best simple estimate, plus a floor.
+
+    Parameters
+    ----------
+    error : Tensor
+        `(B, ...)`.
+    simple : list of Tensor
+        The same for each simple estimate.
+    weight : Tensor
+        `(B, ...)`; clips without weight do not count.
+    """
+    total = weight.flatten(1).sum(1)
+
+    def mean(e: Tensor) -> Tensor:
+        return (e * weight).flatten(1).sum(1) / total.clamp(min=1e-6)
+
+    best = torch.stack([mean(e.detach()) for e in simple]).min(0).values
     present = (total > 1e-3).float()
-    return (present * error / (start.detach() + FLOOR)).sum() / present.sum().clamp(min=1)
+    return (present * mean(error) / (best + FLOOR)).sum() / present.sum().clamp(min=1)
 
 
 def losses(model: Denoiser, batch: dict[str, Tensor], sigma: Tensor, noise: Tensor, weights: LossWeights,
@@ -76,21 +94,25 @@ def losses(model: Denoiser, batch: dict[str, Tensor], sigma: Tensor, noise: Tens
         Each term, unweighted, and their weighted sum as `total`.
     """
     filler = model.filler
-    encoded = model.encode(start(filler, observation(batch)), condition)
+    begin = start(filler, observation(batch))
+    encoded = model.encode(begin, condition)
     truth = batch["truth"]
     weight = batch["weight"] * point_weights(model.layout, truth) * batch["valid"].unsqueeze(-1)
-    points, filled = filler.points(encoded.mean), filler.points(encoded.filled)
-    error, before = distance(points - truth), distance(filled - truth)
+    simple = [encoded.filled, *(_estimate(begin, name, model.inner) for name in SIMPLE)]
+    points, others = filler.points(encoded.mean), [filler.points(features) for features in simple]
+    error, theirs = distance(points - truth), [distance(other - truth) for other in others]
     touched, untouched = weight * batch["touched"], weight * ~batch["touched"]
     target = filler.features(truth)
     both = weight * torch.where(filler.has_anchor, weight[..., filler.anchors] > 0, True)
     hands = both.clone()
     hands[..., :model.layout.parts["left_hand"].start] = 0
     hands[..., model.inner:] = 0
-    terms = {"mean": share(error, before, touched), "untouched": share(error, before, untouched)}
-    terms["shape"] = share(distance(encoded.mean - target), distance(encoded.filled - target), hands * batch["touched"])
+    terms = {"mean": share(error, theirs, touched), "untouched": share(error, theirs, untouched)}
+    terms["shape"] = share(distance(encoded.mean - target), [distance(features - target) for features in simple],
+                           hands * batch["touched"])
     pair = weight[:, 1:] * (weight[:, :-1] > 0)
-    terms["velocity"] = share(distance((points - truth).diff(dim=1)), distance((filled - truth).diff(dim=1)), pair)
+    terms["velocity"] = share(distance((points - truth).diff(dim=1)),
+                              [distance((other - truth).diff(dim=1)) for other in others], pair)
     plain = (points - truth)[..., :2].norm(dim=-1).detach()
     free = both * (encoded.error > 0)
     expected = encoded.error.clamp(min=1e-3)
@@ -101,7 +123,12 @@ def losses(model: Denoiser, batch: dict[str, Tensor], sigma: Tensor, noise: Tens
     return terms
 
 
-def _diffusion(model: Denoiser, encoded, target: Tensor, weight: Tensor, sigma: Tensor, noise: Tensor) -> dict[str, Tensor]:
+def _estimate(begin: Start, name: str, inner: int) -> Tensor:
+    """One of the candidates, with the face of the filled observation."""
+    return torch.cat([begin.candidates[..., CANDIDATES.index(name), :], begin.filled[:, :, inner:]], dim=2)
+
+
+def _diffusion(model: Denoiser, encoded: Encoded, target: Tensor, weight: Tensor, sigma: Tensor, noise: Tensor) -> dict[str, Tensor]:
     """EDM's loss in the state space (Karras et al. 2022, eq. 8 with its weighting), Huber beyond two units."""
     clean = torch.where(weight.unsqueeze(-1) > 0, target, encoded.mean.detach())
     clean = torch.where(encoded.spread > 0, clean, encoded.filled)

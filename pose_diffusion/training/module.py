@@ -11,6 +11,8 @@ import math
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
 from zipfile import BadZipFile
 
 import numpy as np
@@ -142,7 +144,7 @@ class PoseModule(LightningModule):
     def _progress(self, step: int) -> float:
         """How much of the run is over, from 0 to 1: of its steps or of its time, whichever is more."""
         done = step / self.trainer.estimated_stepping_batches
-        for timer in self.trainer.callbacks:
+        for timer in cast(Any, self.trainer).callbacks:
             left = timer.time_remaining() if isinstance(timer, Timer) else None
             if left is not None:
                 elapsed = timer.time_elapsed()
@@ -250,7 +252,7 @@ class PoseData(LightningDataModule):
 
 def _load(path: str | os.PathLike[str]) -> Pack:
     try:
-        return load(path)
+        return load(Path(path))
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise ValueError(f"{path}: not a packed file ({' '.join(str(error).split())[:120]}): "
                          "make one with python -m pose_diffusion.training.pack") from error

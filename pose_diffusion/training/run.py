@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -109,5 +110,7 @@ def fit(module: PoseModule, data: PoseData, settings: dict[str, Any], out: str |
     trainer = Trainer(**settings, **FIXED, callbacks=callbacks)
     if last is None:  # a checkpoint has them
         module.set_statistics(data.statistics())
-    trainer.fit(module, data, ckpt_path=last, weights_only=True)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode")  # the average
+        trainer.fit(module, data, ckpt_path=last, weights_only=True)
     return best.best
