@@ -189,6 +189,17 @@ def test_real_world_points_of_lost_frames_stay_close(real_pose: Pose) -> None:
     assert (sure(result, WORLD)[9:13][:, points] > 0).all()
 
 
+def test_a_body_point_that_is_not_taken_over_leaves_its_world_point() -> None:
+    pose = constructed_pose(10)
+    clip, wrist = encode(pose)[0], BODY_POINTS.index("LEFT_WRIST")
+    certain = clip.confidence.copy()
+    certain[:, wrist] = 0
+    result = decode(replace(moved(clip, slice(None), BODY_PART, (.1, 0, 0)), confidence=certain))
+    shift = np.abs(worlds(result) - worlds(pose)).max((0, 2))
+    assert shift[wrist] == 0
+    assert shift[BODY_POINTS.index("RIGHT_WRIST")] == pytest.approx(.1 * METRES, rel=1e-3)
+
+
 # The legs
 
 
@@ -210,6 +221,10 @@ def test_legs_never_seen_and_hidden_legs_stay_missing() -> None:
     never = lose(lose(pose, slice(None), legs), LOST, part(pose, BODY))
     result = decode(filled_with(encode(never)[0], encode(pose)[0]))
     assert (result.body.confidence[:, 0, legs] == 0).all()
+    elsewhere = lose(lose(pose, slice(2, 4), legs), LOST, part(pose, BODY))
+    result = decode(filled_with(encode(elsewhere)[0], encode(pose)[0]))
+    assert (result.body.confidence[2:4, 0, legs] == 0).all()
+    assert (result.body.confidence[LOST, 0][:, legs] > 0).all()
     hidden = lose(pose, LOST, legs)
     result = decode(moved(encode(hidden)[0], slice(None), BODY_PART, (.1, 0, 0)))
     assert (result.body.confidence[LOST, 0][:, legs] == 0).all()

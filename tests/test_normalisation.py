@@ -71,10 +71,11 @@ def test_outliers_do_not_disturb_the_measure() -> None:
 
 
 def test_a_shifted_z_gives_the_same_clip() -> None:
-    """Normalised files have z around half of their width, hands and face included."""
+    """Normalised files have z around half of their width, each part a little elsewhere."""
     pose = lose(constructed_pose(30), slice(5, 12), slice(501, 522))
     data = pose.body.data.data.copy()
-    data[..., 2] += 250
+    for name, shift in ((BODY, 250), (LEFT_HAND, 250), (RIGHT_HAND, 250.25), (FACE, 250.5)):
+        data[..., part(pose, name), 2] += shift
     moved = Pose(pose.header, NumPyPoseBody(25, data, pose.body.confidence))
     assert np.abs(encode(moved)[0].xyz - encode(pose)[0].xyz).max() < 2e-2  # 250 leaves z 5 digits
     filled = decode(everywhere(encode(moved)[0]))
@@ -113,7 +114,7 @@ def test_two_dimensional_poses_stay_flat() -> None:
     assert decode(everywhere(clip)).body.data.shape == pose.body.data.shape
 
 
-@pytest.mark.parametrize("seen", [(LEFT_HAND,), (LEFT_HAND, RIGHT_HAND), (FACE,), (LEFT_HAND, FACE)])
+@pytest.mark.parametrize("seen", [(LEFT_HAND,), (RIGHT_HAND,), (LEFT_HAND, RIGHT_HAND), (FACE,), (LEFT_HAND, FACE)])
 def test_without_shoulders_the_scale_is_about_right(lexicon_files: list[Path], seen: tuple[str, ...]) -> None:
     for path in lexicon_files:
         pose = Pose.read(path.read_bytes())
