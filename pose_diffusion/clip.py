@@ -7,7 +7,6 @@ body's wrist of that side, the middle of the face as deep as the nose. On the wa
 """
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -18,7 +17,7 @@ from pose_format.numpy import NumPyPoseBody
 from pose_format.pose_body import PoseBody
 
 from pose_diffusion.carry import Change, carry
-from pose_diffusion.layout import BODY, HOLISTIC, LEFT_HAND, RIGHT_HAND, Layout, UnknownSchemaError, locate
+from pose_diffusion.layout import BODY, HOLISTIC, LEFT_HAND, RIGHT_HAND, Layout, UnknownSchemaError, copy_header, locate
 from pose_diffusion.normalisation import Normalisation, measure_points, measuring_step
 from pose_diffusion.timeline import fill
 
@@ -304,7 +303,7 @@ def decode(clips: Clip | Sequence[Clip]) -> Pose:
     for clip in clips:
         _write(clip, data, confidence, mask)
     body = NumPyPoseBody(source.body.fps, np.ma.masked_array(data, mask=mask), confidence)
-    return Pose(copy.deepcopy(source.header), body)
+    return Pose(copy_header(source.header), body)
 
 
 def _write(clip: Clip, data: np.ndarray, confidence: np.ndarray, mask: np.ndarray) -> None:

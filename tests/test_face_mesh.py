@@ -47,7 +47,7 @@ def test_one_shift_of_all_that_is_known_is_the_shift_of_the_mesh(seed: int, lost
     known = np.asarray(rng.random((3, 30)) >= lost)
     shift = rng.normal(0, 5, (3, 1, 3))
     values = np.where(known[..., None], shift, 1e6)
-    reached = known[:, SHAPE.near].any(-1)
+    reached = np.any(known[:, SHAPE.near], axis=-1)
     expected = np.where(reached[..., None], shift, 0.0)
     assert np.allclose(blend(SHAPE, values, known), expected)
 

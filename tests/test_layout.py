@@ -17,11 +17,12 @@ from pose_diffusion.layout import (
     LEFT_HAND,
     RIGHT_HAND,
     UnknownSchemaError,
+    copy_header,
     header_positions,
     locate,
     mirrored,
 )
-from tests.poses import component, constructed_pose, holistic_header, moving_person
+from tests.poses import component, constructed_pose, describe, holistic_header, moving_person
 
 
 def names(header: PoseHeader) -> list[tuple[str, str]]:
@@ -166,3 +167,20 @@ def test_locating_reads_only() -> None:
     before = names(pose.header)
     locate(pose.header, HOLISTIC)
     assert names(pose.header) == before
+
+
+def test_a_copied_header_is_equal_and_shares_nothing_that_can_change(real_pose: Pose) -> None:
+    for header in (real_pose.header, holistic_header(), listed := holistic_header()):
+        listed.components[0].limbs = [[0, 1], [1, 2]]
+        before, fresh = describe(header), copy_header(header)
+        assert describe(fresh) == before
+        assert type(fresh.components[0].colors) is type(header.components[0].colors)
+        fresh.version, fresh.dimensions.width = 0.1, 1
+        for c in fresh.components:
+            c.name, c.format, c.points[0], c.colors[0], c.relative_limbs[0] = "X", "XY", "CHANGED", (1, 2, 3), 99
+            if isinstance(c.limbs[0], list):
+                c.limbs[0][0] = 99
+            c.limbs[-1] = (5, 5)
+        fresh.components.pop()
+        assert describe(header) == before
+        assert header.components[0].relative_limbs[0] != 99
