@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.nn import functional as F
 
 from pose_diffusion.diffusion.condition import Condition
@@ -68,7 +68,20 @@ def share(error: Tensor, simple: list[Tensor], weight: Tensor) -> Tensor:
 
     best = torch.stack([mean(e.detach()) for e in simple]).min(0).values
     present = (total > 1e-3).float()
-    return (present * mean(error) / (best + FLOOR)).sum() / present.sum().clamp(min=1)
+    return ratio((present * mean(error) / (best + FLOOR)).sum(), present.sum())
+
+
+def ratio(total: Tensor, count: Tensor) -> Tensor:
+    """`total / count` of scalars (at least one counted), over the whole batch where several processes share it.
+
+    Each has a part of the batch and the mean of their losses is what is minimised. For that to be the loss of the
+    whole batch all must divide by the same: the mean of their counts.
+    """
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return total / count.clamp(min=1)
+    everyone = count.detach().clone()
+    distributed.all_reduce(everyone)
+    return total * distributed.get_world_size() / everyone.clamp(min=1)
 
 
 def losses(model: Denoiser, batch: dict[str, Tensor], sigma: Tensor, noise: Tensor, weights: LossWeights,
@@ -116,7 +129,7 @@ def losses(model: Denoiser, batch: dict[str, Tensor], sigma: Tensor, noise: Tens
     plain = (points - truth)[..., :2].norm(dim=-1).detach()
     free = both * (encoded.error > 0)
     expected = encoded.error.clamp(min=1e-3)
-    terms["error"] = ((expected.log() + plain / expected) * free).sum() / free.sum().clamp(min=1)
+    terms["error"] = ratio(((expected.log() + plain / expected) * free).sum(), free.sum())
     terms |= _diffusion(model, encoded, target, both, sigma, noise)
     names = weights.__dict__
     terms["total"] = sum((names[name] * value for name, value in list(terms.items())), torch.zeros((), device=truth.device))
@@ -139,7 +152,7 @@ def _diffusion(model: Denoiser, encoded: Encoded, target: Tensor, weight: Tensor
     miss = (out - clean) / unit
 
     def huber(x: Tensor, w: Tensor) -> Tensor:
-        return (F.smooth_l1_loss(x, torch.zeros_like(x), beta=2., reduction="none") * w).sum() / w.sum().clamp(min=1)
+        return ratio((F.smooth_l1_loss(x, torch.zeros_like(x), beta=2., reduction="none") * w).sum(), w.sum())
 
     pair = free[:, 1:] * (free[:, :-1] > 0)
     return {"diffusion": huber(miss, free), "diffusion_velocity": huber(miss.diff(dim=1), pair)}
