@@ -34,7 +34,7 @@ def _train(argv: Sequence[str]) -> int:
     seed_everything(config.seed, workers=True, verbose=False)
     with about():
         last = last_checkpoint(config.trainer, config.resume)
-        parts = parser.instantiate_classes(config)
+        parts = parser.instantiate(config)
         folder = Path(config.trainer.default_root_dir)
         folder.mkdir(parents=True, exist_ok=True)
         rank_zero_only(parser.save)(config, folder / "config.yaml", overwrite=True)

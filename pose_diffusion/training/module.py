@@ -10,7 +10,7 @@ import copy
 import math
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 from zipfile import BadZipFile
@@ -143,6 +143,8 @@ class PoseModule(LightningModule):
 
     def _progress(self, step: int) -> float:
         """How much of the run is over, from 0 to 1: of its steps or of its time, whichever is more."""
+        if step == 0:  # asked before the run is set up, or its checkpoint read
+            return 0.
         done = step / self.trainer.estimated_stepping_batches
         for timer in cast(Any, self.trainer).callbacks:
             left = timer.time_remaining() if isinstance(timer, Timer) else None
@@ -169,20 +171,19 @@ class Stride(Sampler[int]):
         Of an epoch, over all processes.
     rank, processes : int
         Which process, of how many.
+    done : callable
+        Says how many samples the run has seen when an epoch begins. (Lightning has a `set_epoch` for samplers, but calls
+        it too late where a run is resumed.)
     """
 
-    def __init__(self, samples: int, rank: int, processes: int):
-        self.samples, self.rank, self.processes, self.epoch = samples, rank, processes, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Lightning calls it before each epoch, also where a run is resumed."""
-        self.epoch = epoch
+    def __init__(self, samples: int, rank: int, processes: int, done: Callable[[], int]):
+        self.samples, self.rank, self.processes, self.done = samples, rank, processes, done
 
     def __len__(self) -> int:
         return self.samples // self.processes
 
     def __iter__(self) -> Iterator[int]:
-        first = self.epoch * self.samples
+        first = self.done()
         return iter(range(first + self.rank, first + self.samples, self.processes))
 
 
@@ -238,10 +239,15 @@ class PoseData(LightningDataModule):
         if self.batch_size % processes:
             raise ValueError(f"batch_size {self.batch_size} cannot be shared out evenly to {processes} processes")
         windows = Windows(self.pack, self.clips, self.layout, self.window, sys.maxsize, self.seed)
-        return DataLoader(windows, batch_size=self.batch_size // processes,
-                          sampler=Stride(self.epoch_steps * self.batch_size, rank, processes), num_workers=self.workers,
+        order = Stride(self.epoch_steps * self.batch_size, rank, processes, self._done)
+        return DataLoader(windows, batch_size=self.batch_size // processes, sampler=order, num_workers=self.workers,
                           persistent_workers=self.workers > 0, prefetch_factor=PREFETCH if self.workers else None,
                           pin_memory=torch.cuda.is_available())
+
+    def _done(self) -> int:
+        """Samples that the run has seen."""
+        trainer = self.trainer
+        return trainer.global_step * trainer.accumulate_grad_batches * self.batch_size if trainer else 0
 
     def val_dataloader(self) -> list[DataLoader]:
         """A batch for each kind of damage, of the sources held out and of those trained on."""
