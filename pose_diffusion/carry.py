@@ -17,6 +17,7 @@ from pose_diffusion.timeline import fill
 
 INVENTED_LEGS = 0.5  # the confidence of an interpolated leg, as a share of the confidence on either side
 BLOCK = 1024  # frames of a face mesh at a time
+SHAPE_FRAMES = 200  # are enough for a median face
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,9 +110,10 @@ def carry_face(change: Change) -> None:
     mesh = mesh[change.stored(mesh)[1].any(0)]
     old, old_seen = change.stored(contour)
     old_mesh, mesh_seen = change.stored(mesh)
-    whole = old_seen.all(1) & mesh_seen.all(1)
-    if len(mesh) == 0 or not whole.any():
+    whole = np.flatnonzero(old_seen.all(1) & mesh_seen.all(1))
+    if len(mesh) == 0 or len(whole) == 0:
         return
+    whole = whole[::-(-len(whole) // SHAPE_FRAMES)]
     shape = face_shape(old[whole], old_mesh[whole])
     for start in range(0, len(old), BLOCK):
         block = slice(start, start + BLOCK)
