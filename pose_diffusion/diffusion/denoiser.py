@@ -277,7 +277,8 @@ class Denoiser(nn.Module):
         frame, local = self._statistics(begin)
         span, batch = self.config.frames_per_token, len(frame)
         tokens = self.stem(patch(frame, span))
-        times, keep = begin.seconds[:, ::span], begin.valid[:, ::span]
+        times = begin.seconds[:, ::span] - begin.seconds[:, :1]  # a window looks the same wherever in its clip it lies
+        keep = begin.valid[:, ::span]
         text = self.null.expand(batch, -1, -1).to(tokens)
         heard = torch.ones(batch, 1, dtype=torch.bool, device=keep.device)
         if condition is not None:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as serialise
 from torch import Tensor
 
 from pose_diffusion.diffusion import windows as windowing
@@ -22,6 +23,7 @@ from pose_diffusion.diffusion.filling import Observation, Start, start
 from pose_diffusion.diffusion.guidance import classifier_free
 from pose_diffusion.diffusion.sampler import initial_noise, sample
 from pose_diffusion.diffusion.schedule import karras_sigmas
+from pose_diffusion.files import atomic
 from pose_diffusion.layout import Layout
 
 SHIPPED = Path(__file__).parent.parent / "weights"
@@ -103,13 +105,23 @@ class PoseDiffusion:
         return _load(folder, device, stamp)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write `model.safetensors` (float16) and `config.json` into a folder."""
+        """Write `model.safetensors` (float16) and `config.json` into a folder, each whole or not at all.
+
+        Raises
+        ------
+        PoseFileError
+            If a file cannot be written.
+        OSError
+            If the folder cannot be made.
+        """
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
         weights = {name: value.detach().cpu().half().contiguous() for name, value in self.denoiser.state_dict().items()}
-        save_file(weights, target / "model.safetensors")
+        with atomic(target / "model.safetensors") as temporary:
+            temporary.write_bytes(serialise(weights))
         text = json.dumps({"format": FORMAT, "denoiser": self.denoiser.config.as_dict()}, indent=2)
-        (target / "config.json").write_text(text + "\n")
+        with atomic(target / "config.json") as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
 
     @torch.no_grad()
     def sample(self, observation: Observation, *, steps: int = 1, seeds: Sequence[int] | None = None,
@@ -227,9 +239,10 @@ def _load(folder: Path, device: str, stamp: tuple) -> PoseDiffusion:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         if not isinstance(config, dict) or config.get("format") != FORMAT:
             raise ValueError(f"its config.json does not say format {FORMAT!r}")
-        network = Denoiser(checked_config(config["denoiser"]))
-        weights = load_file(folder / "model.safetensors")
-        network.load_state_dict({name: value.float() for name, value in weights.items()})
+        with torch.device("meta"):  # nothing is allocated on the word of a configuration
+            network = Denoiser(checked_config(config["denoiser"]))
+        weights = {name: value.float() for name, value in load_file(folder / "model.safetensors").items()}
+        network.load_state_dict(weights, assign=True)
         if not all(bool(value.isfinite().all()) for value in weights.values()):
             raise ValueError("it has weights that are not finite")
     except (ValueError, TypeError, KeyError, RuntimeError, OSError, SafetensorError) as error:
