@@ -237,7 +237,7 @@ class Denoiser(nn.Module):
         out = torch.where(begin.known.unsqueeze(-1), self.level.expand(-1, 3), walk)
         anchors = self.filler.anchors
         exact = begin.known & begin.exact & begin.exact[..., anchors]
-        return out.masked_fill(exact.unsqueeze(-1), 0)
+        return out.masked_fill((exact | ~begin.valid.unsqueeze(-1)).unsqueeze(-1), 0)  # nothing to find out there
 
     def _statistics(self, begin: Start) -> tuple[Tensor, Tensor]:
         """Static inputs per frame `(B, T, C)` and local statistics per point `(B, T, inner, LOCAL)`."""

@@ -126,6 +126,10 @@ def test_padding_is_not_seen(network: Denoiser, people: Tensor) -> None:
     spoilt = network.encode(replace(other, filled=junk[0], candidates=junk[1], face=junk[2]))
     assert torch.allclose(read.mean[:, :20], spoilt.mean[:, :20], atol=1e-5)
     assert torch.allclose(read.error[:, :21], spoilt.error[:, :21], atol=1e-5)
+    noise = torch.randn(read.mean.shape, generator=torch.Generator().manual_seed(0))
+    one, other_noise = (torch.where(valid[..., None, None], noise, noise + shift) for shift in (0., 1.))
+    quiet, loud = (network.decode(read, read.filled + read.spread * n, torch.ones(3)) for n in (one, other_noise))
+    assert torch.equal(quiet[valid], loud[valid])
 
 
 def test_masked_text_is_not_heard(network: Denoiser, people: Tensor) -> None:

@@ -257,9 +257,9 @@ def test_seeds(model: PoseDiffusion, observation: Observation) -> None:
 
 
 def test_a_sample_does_not_depend_on_its_batch(model: PoseDiffusion, observation: Observation) -> None:
-    padded = replace(observation, valid=observation.valid & (torch.arange(FRAMES) < torch.tensor([[FRAMES], [21]])),
-                     mask=observation.mask & (torch.arange(FRAMES) < torch.tensor([[FRAMES], [21]])).unsqueeze(-1))
-    padded = replace(padded, exact=padded.exact & padded.mask)
+    valid = torch.arange(FRAMES) < torch.tensor([[FRAMES], [21]])
+    padded = observe(observation.xyz, observation.mask & valid.unsqueeze(-1), observation.exact & valid.unsqueeze(-1))
+    padded = replace(padded, valid=valid)
     together = last(model, padded, steps=4, seeds=[3, 4])
     one = Observation(**{f.name: getattr(padded, f.name)[1:, :21] for f in fields(padded)})
     alone = last(model, one, steps=4, seeds=[4])
