@@ -1,9 +1,9 @@
 """What capture does to keypoints: one model of the damage, for training and for the benchmark.
 
-The shapes of the damage follow reference measurements of MediaPipe Holistic and those of `benchmarks/measure_capture.py`:
-hand losses are short (62 % last one frame, 15 % two) with a heavy tail and often touch the clip's ends; jitter is partly
-white, partly correlated in time and comes in bursts; hands are swapped while their confidence stays high. Every
-function draws from the generator it is given, so a seed fixes the damage.
+The shapes of the damage follow reference measurements of MediaPipe Holistic and those of
+`benchmarks/measure_capture.py`: hand losses are short (62 % last one frame, 15 % two) with a heavy tail and often touch
+the clip's ends; jitter is partly white, partly correlated in time and comes in bursts; hands are swapped while their
+confidence stays high. Every function draws from the generator it is given, so a seed fixes the damage.
 """
 from __future__ import annotations
 
@@ -117,8 +117,9 @@ def _move(clip: Damaged, xyz: np.ndarray, moved: np.ndarray) -> Damaged:
     return replace(clip, xyz=np.where(moved[..., None], xyz, clip.xyz).astype(np.float32), touched=clip.touched | moved)
 
 
-def _runs(frames: int, share: float, lengths: tuple[int, int], rng: np.random.Generator, *, least: int = 1) -> np.ndarray:
-    """`(frames,)` bool: runs of `lengths[0]..lengths[1]` frames that cover about `share` of them, at least `least` runs."""
+def _runs(frames: int, share: float, lengths: tuple[int, int], rng: np.random.Generator, *,
+          least: int = 1) -> np.ndarray:
+    """`(frames,)` bool: at least `least` runs of `lengths[0]..lengths[1]` frames that cover about `share` of them."""
     mask = np.zeros(frames, bool)
     mean = (lengths[0] + lengths[1]) / 2
     for _ in range(max(least, rng.poisson(share * frames / mean))):
@@ -163,13 +164,13 @@ def drop_hands(clip: Damaged, length: int, rng: np.random.Generator, layout: Lay
         if rng.random() < edge_share:
             start = 0 if rng.random() < .5 else frames - run
         else:
-            start = rng.integers(1, frames - run) if frames - run > 1 else frames - run
+            start = int(rng.integers(1, frames - run)) if frames - run > 1 else frames - run
         rows = np.zeros(frames, bool)
         rows[start:start + run] = True
-        columns = _hand_and_arm(hand, layout) if arm else np.arange(len(layout))[layout.parts[hand]]
-        gone = rows[:, None] & clip.observed[:, columns]
-        if gone.all(axis=0).any() and not (clip.observed[:, layout.parts[hand]].any(1) & ~rows).any():
+        part = layout.parts[hand]
+        if not (clip.observed[:, part] & ~lost[:, part])[~rows].any():
             continue
+        columns = _hand_and_arm(hand, layout) if arm else np.arange(len(layout))[part]
         lost[np.ix_(rows, columns)] = True
     return _lose(clip, lost)
 
@@ -194,7 +195,7 @@ def drop_points(clip: Damaged, share: float, rng: np.random.Generator, layout: L
     for component in (LEFT_HAND, RIGHT_HAND):
         for finger in FINGERS.values():
             if rng.random() < share:
-                columns = [layout.index(component, point) for point in finger]
+                columns = np.array([layout.index(component, point) for point in finger])
                 lost[np.ix_(_runs(frames, share / 2, (2, 6), rng), columns)] = True
     return _lose(clip, lost)
 
@@ -258,6 +259,7 @@ def freeze(clip: Damaged, length: int, rng: np.random.Generator, layout: Layout 
             continue
         start = int(rng.choice(starts))
         source = clip.observed[start - 1, part]
-        xyz[start:start + run, part] = np.where(source[:, None], clip.xyz[start - 1, part], xyz[start:start + run, part])
-        moved[start:start + run, part] = source
+        rows = slice(start, start + run)
+        xyz[rows, part] = np.where(source[:, None], clip.xyz[start - 1, part], xyz[rows, part])
+        moved[rows, part] = source
     return _move(clip, xyz, moved)
