@@ -13,7 +13,7 @@ TINY = DenoiserConfig(width=24, heads=2, encoder_layers=1, decoder_layers=1)
 
 
 def random_network(config: DenoiserConfig = TINY, seed: int = 0) -> Denoiser:
-    """A network with random weights, also where training starts from zeros, and the statistics of a constructed person."""
+    """Random weights, also where training starts from zeros, and the statistics of a constructed person."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = Denoiser(config)
@@ -45,5 +45,6 @@ def observe(xyz: torch.Tensor, mask: torch.Tensor | None = None, exact: torch.Te
     """An observation of `(B, T, K, 3)` points; all are seen and none exact by default."""
     mask = torch.ones(xyz.shape[:3], dtype=torch.bool) if mask is None else mask
     seconds = (torch.arange(xyz.shape[1]) / fps).expand(xyz.shape[:2])
-    return Observation(torch.where(mask.unsqueeze(-1), xyz, 0.), mask, torch.zeros_like(mask) if exact is None else exact,
-                       seconds, torch.ones(xyz.shape[:2], dtype=torch.bool))
+    exact = torch.zeros_like(mask) if exact is None else exact
+    valid = torch.ones(xyz.shape[:2], dtype=torch.bool)
+    return Observation(torch.where(mask.unsqueeze(-1), xyz, 0.), mask, exact, seconds, valid)

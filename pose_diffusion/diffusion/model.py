@@ -182,7 +182,7 @@ class _Reader:
         self.filled = begin.filled
         parts = windowing.cut(begin, self.windows)
         self.conditional = self._read(parts, condition)
-        self.unconditional = None
+        self.unconditional = self.conditional
         if condition is not None and guidance != 1.0:
             self.unconditional = self._read(parts, None)
         self.error = self.windows.join(torch.cat([encoded.error for encoded in self.conditional]))
@@ -205,7 +205,7 @@ class _Reader:
         doubled = len(u) != self.windows.clips
         halves = u.chunk(2) if doubled else (u,)
         readings = (self.conditional, self.unconditional) if doubled else (
-            (self.conditional if bool(conditional.all()) or self.unconditional is None else self.unconditional),)
+            (self.conditional if bool(conditional.all()) else self.unconditional),)
         return torch.cat([self._decode(half, sigma, reading) for half, reading in zip(halves, readings)])
 
     def _decode(self, u: Tensor, sigma: Tensor, reading: list[Encoded]) -> Tensor:
@@ -252,4 +252,5 @@ def _load(folder: Path, device: str, stamp: tuple) -> PoseDiffusion:
     try:
         return PoseDiffusion(network.to(device))
     except (RuntimeError, AssertionError) as error:
-        raise ModelError(f"device {device!r} cannot be used ({' '.join(str(error).split())[:120]}): try 'cpu'") from error
+        reason = " ".join(str(error).split())[:120]
+        raise ModelError(f"device {device!r} cannot be used ({reason}): try 'cpu'") from error

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,7 +16,7 @@ from pose_diffusion.clip import Clip, Normalisation, check_pose, decode, encode,
 from pose_diffusion.diffusion.filling import Observation
 from pose_diffusion.diffusion.model import Estimate, PoseDiffusion
 from pose_diffusion.diffusion.schedule import MAX_STEPS
-from pose_diffusion.layout import Layout
+from pose_diffusion.layout import Layout, copy_header
 
 Model = PoseDiffusion | str | os.PathLike[str] | None
 Keep = Iterable[str | tuple[str, str]] | None
@@ -89,7 +90,7 @@ def refine_steps(pose: Pose, *, strength: float = 1.0, only_masked: bool = False
                  guidance: float = 1.0, seed: int = 0, device: str = "cpu", model: Model = None) -> Iterator[Pose]:
     """`refine`, step by step: yields the pose as it is after every step. The last is what `refine` returns.
 
-    Parameters are those of `refine`. The pose is worked on as a whole, however long it is.
+    Parameters are those of `refine`. A long pose takes more memory than there: all of it is at hand until the end.
 
     Yields
     ------
@@ -103,15 +104,29 @@ def refine_steps(pose: Pose, *, strength: float = 1.0, only_masked: bool = False
 def _steps(pose: Pose, settings: Settings, model: PoseDiffusion) -> Iterator[Pose]:
     check_pose(pose, model.layout)
     normalisations = _normalisations(pose, model.layout)
-    clips = encode(pose, model.layout, normalisations=normalisations)
+    chunks = _chunks(len(pose.body.data))
+    if len(chunks) == 1:
+        for clips in _clip_steps(encode(pose, model.layout, normalisations=normalisations), settings, model):
+            yield decode(clips)
+        return
+    walks = [_clip_steps(encode(chunk.of(pose), model.layout, normalisations=normalisations), settings, model)
+             for chunk in chunks]
+    for parts in zip(*walks):
+        canvas = _Canvas(pose)
+        for chunk, clips in zip(chunks, parts):
+            canvas.add(chunk, decode(clips).body)
+        yield canvas.pose
+
+
+def _clip_steps(clips: Sequence[Clip], settings: Settings, model: PoseDiffusion) -> Iterator[list[Clip]]:
     if settings.strength == 0:
         for _ in range(settings.steps):
-            yield decode(clips)
+            yield list(clips)
         return
     observation = observe(clips, settings)
     for estimate in model.sample(observation, steps=settings.steps, seeds=_seeds(clips, settings),
                                  guidance=settings.guidance):
-        yield decode(_apply(clips, observation, estimate, settings))
+        yield _apply(clips, observation, estimate, settings)
 
 
 def fill_missing(pose: Pose, *, keep: Keep = None, steps: int = 1, guidance: float = 1.0, seed: int = 0,
@@ -156,7 +171,8 @@ def refine_many(poses: Sequence[Pose], *, strength: float = 1.0, only_masked: bo
     return refine_all(poses, settings, _model(model, device), progress=progress)
 
 
-def refine_all(poses: Sequence[Pose], settings: Settings, model: PoseDiffusion, *, progress: bool = False) -> list[Pose]:
+def refine_all(poses: Sequence[Pose], settings: Settings, model: PoseDiffusion, *,
+               progress: bool = False) -> list[Pose]:
     """Refine poses in batches of about equal length; long ones in chunks."""
     poses = [numpy_pose(pose) for pose in poses]
     for i, pose in enumerate(poses):
@@ -169,7 +185,7 @@ def refine_all(poses: Sequence[Pose], settings: Settings, model: PoseDiffusion, 
     done: list[Pose | None] = [None] * len(poses)
     bar = tqdm(total=len(poses), unit="pose", disable=not progress)
     for group in _groups([len(pose.body.data) for pose in poses]):
-        if len(group) == 1 and len(poses[group[0]].body.data) > CHUNK + 2 * MARGIN:
+        if len(_chunks(len(poses[group[0]].body.data))) > 1:
             done[group[0]] = _refine_long(poses[group[0]], settings, model)
         else:
             for i, pose in zip(group, _refine_batch([poses[i] for i in group], settings, model)):
@@ -180,11 +196,13 @@ def refine_all(poses: Sequence[Pose], settings: Settings, model: PoseDiffusion, 
 
 
 def _groups(lengths: list[int]) -> list[list[int]]:
-    """Indices in groups of similar length and at most `BATCH` padded frames."""
+    """Indices in groups of similar length and at most `BATCH` padded frames; what is worked on in chunks is alone."""
     groups: list[list[int]] = []
     for i in sorted(range(len(lengths)), key=lambda i: lengths[i], reverse=True):
-        if groups and lengths[groups[-1][0]] * (len(groups[-1]) + 1) <= BATCH:
-            groups[-1].append(i)
+        group = groups[-1] if groups else []
+        longest = lengths[group[0]] if group else 0
+        if group and len(_chunks(longest)) == 1 and longest * (len(group) + 1) <= BATCH:
+            group.append(i)
         else:
             groups.append([i])
     return groups
@@ -215,46 +233,68 @@ def refine_clips(clips: Sequence[Clip], settings: Settings, model: PoseDiffusion
     if settings.strength == 0:
         return list(clips)
     observation = observe(clips, settings)
-    estimate = None
-    for estimate in model.sample(observation, steps=settings.steps, seeds=_seeds(clips, settings),
-                                 guidance=settings.guidance):
-        pass
-    assert estimate is not None  # a sampler makes at least one step
-    return _apply(clips, observation, estimate, settings)
+    walk = model.sample(observation, steps=settings.steps, seeds=_seeds(clips, settings), guidance=settings.guidance)
+    return _apply(clips, observation, deque(walk, maxlen=1).pop(), settings)
 
 
 def _refine_long(pose: Pose, settings: Settings, model: PoseDiffusion) -> Pose:
     """Refine a long pose in overlapping chunks, so that memory does not grow with its length."""
     normalisations = _normalisations(pose, model.layout)
-    frames = len(pose.body.data)
-    out = decode(encode(pose, model.layout, normalisations=normalisations))
-    data, confidence, mask = out.body.data.data, out.body.confidence, np.ma.getmaskarray(out.body.data)
-    for first in range(0, frames, CHUNK):
-        low, high = max(0, first - MARGIN), min(frames, first + CHUNK + MARGIN)
-        part = Pose(pose.header, pose.body[low:high])
-        clips = encode(part, model.layout, normalisations=normalisations)
-        new = decode(refine_clips(clips, settings, model)).body
-        _blend(data, confidence, mask, new, low, first, high)
-    out.body.data = np.ma.masked_array(data, mask=mask)
-    return out
+    canvas = _Canvas(pose)
+    for chunk in _chunks(len(pose.body.data)):
+        clips = encode(chunk.of(pose), model.layout, normalisations=normalisations)
+        canvas.add(chunk, decode(refine_clips(clips, settings, model)).body)
+    return canvas.pose
 
 
-def _blend(data: np.ndarray, confidence: np.ndarray, mask: np.ndarray, new: NumPyPoseBody, low: int, first: int,
-           high: int) -> None:
-    """Write a chunk that starts at frame `low`; up to `2 * (first - low)` frames of it fade in over what is there."""
-    rows = slice(low, high)
-    fade = np.ones(high - low)
-    overlap = min(2 * (first - low), high - low)
-    fade[:overlap] = (np.arange(overlap) + 1) / (overlap + 1)
-    values, gone = np.ma.getdata(new.data), np.ma.getmaskarray(new.data)
-    weight = fade[:, None, None, None]
-    weight = np.where(mask[rows] != gone, 1., weight)  # nothing to blend with
-    data[rows] += (weight * (values - data[rows])).astype(data.dtype)
-    data[rows] = np.where(weight == 1, values, data[rows])
-    mask[rows] = gone
-    sure = np.where((confidence[rows] > 0) & (new.confidence > 0), fade[:, None, None], 1.)
-    confidence[rows] += (sure * (new.confidence - confidence[rows])).astype(confidence.dtype)
-    confidence[rows] = np.where(sure == 1, new.confidence, confidence[rows])
+@dataclass(frozen=True)
+class _Chunk:
+    """Frames `low` to `high` of a pose; up to `first`, and as far beyond it, they overlap with the chunk before."""
+
+    low: int
+    first: int
+    high: int
+
+    def of(self, pose: Pose) -> Pose:
+        return Pose(pose.header, pose.body[self.low:self.high])
+
+
+def _chunks(frames: int) -> list[_Chunk]:
+    if frames <= CHUNK + 2 * MARGIN:
+        return [_Chunk(0, 0, frames)]
+    return [_Chunk(max(0, first - MARGIN), first, min(frames, first + CHUNK + MARGIN))
+            for first in range(0, frames, CHUNK)]
+
+
+class _Canvas:
+    """A copy of a pose, to which its chunks are added in order; where they overlap they are blended."""
+
+    def __init__(self, pose: Pose):
+        data = np.ma.getdata(pose.body.data)
+        self.data = data.copy() if np.issubdtype(data.dtype, np.floating) else data.astype(np.float32)
+        self.mask = np.ma.getmaskarray(pose.body.data).copy()
+        self.confidence = np.array(pose.body.confidence)
+        self.source = pose
+
+    def add(self, chunk: _Chunk, new: NumPyPoseBody) -> None:
+        """Write a chunk; the frames it shares with the one before fade in over what is there."""
+        rows, frames = slice(chunk.low, chunk.high), chunk.high - chunk.low
+        fade = np.ones(frames)
+        overlap = min(2 * (chunk.first - chunk.low), frames)
+        fade[:overlap] = (np.arange(overlap) + 1) / (overlap + 1)
+        data, confidence, mask = self.data[rows], self.confidence[rows], self.mask[rows]
+        values, gone = np.ma.getdata(new.data), np.ma.getmaskarray(new.data)
+        alone = (mask != gone) | (fade == 1)[:, None, None, None] | (values == data)  # nothing to blend
+        data[...] = np.where(alone, values, data + fade[:, None, None, None] * (values - data))
+        mask[...] = gone
+        sure = new.confidence
+        alone = (confidence == 0) | (sure == 0) | (fade == 1)[:, None, None] | (sure == confidence)
+        confidence[...] = np.where(alone, sure, confidence + fade[:, None, None] * (sure - confidence))
+
+    @property
+    def pose(self) -> Pose:
+        body = NumPyPoseBody(self.source.body.fps, np.ma.masked_array(self.data, mask=self.mask), self.confidence)
+        return Pose(copy_header(self.source.header), body)
 
 
 def _normalisations(pose: Pose, layout: Layout) -> list[Normalisation]:
@@ -323,7 +363,7 @@ def _apply(clips: Sequence[Clip], observation: Observation, estimate: Estimate, 
 
 
 def invented_confidence(error: np.ndarray) -> np.ndarray:
-    """Confidence of an invented point from its expected error in shoulder widths: `exp(-error / 0.15)` in [.05, .95]."""
+    """Confidence of an invented point from its expected error in shoulder widths: `exp(-error / .15)`, .05 to .95."""
     return np.clip(np.exp(-error / CONFIDENT), LEAST, MOST).astype(np.float32)
 
 
@@ -346,5 +386,5 @@ def _settings(strength: float, only_masked: bool, keep: Keep, steps: int, guidan
         raise ValueError(f"seed must be a whole number from 0 up, not {seed}")
     if isinstance(keep, str):
         raise ValueError(f"keep must be a list of names, such as [{keep!r}]")
-    names = tuple(name if isinstance(name, str) else (name[0], name[1]) for name in keep or ())
+    names = tuple(tuple(name) if isinstance(name, list) else name for name in keep or ())
     return Settings(float(strength), names, bool(only_masked), int(steps), float(guidance), int(seed))

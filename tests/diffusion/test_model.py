@@ -143,7 +143,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "random weights": write("model.safetensors", bytes(range(256)) * 40),
     "empty weights": write("model.safetensors", b""),
     "truncated weights": cut_short("model.safetensors", 5000),
-    "one byte less": lambda folder: cut_short("model.safetensors", (folder / "model.safetensors").stat().st_size - 1)(folder),
+    "one byte less": cut_short("model.safetensors", -1),
     "a header of 2^60 bytes": write("model.safetensors", struct.pack("<Q", 2**60) + b"{}"),
     "a promise of terabytes": write("model.safetensors", struct.pack("<Q", len(HUGE_HEADER)) + HUGE_HEADER),
     "a pickle": write("model.safetensors", pickle.dumps({"weights": [1, 2, 3]})),
@@ -327,7 +327,8 @@ def test_windows_leave_no_seam(observation: Observation) -> None:
     mask = torch.ones(xyz.shape[:3], dtype=torch.bool)
     rough = last(model, observe(xyz, mask), steps=1).xyz.diff(dim=1).diff(dim=1).norm(dim=-1).mean(-1)[0]
     size = model.denoiser.config.window
-    seams = [f for start in range(size * 3 // 4, frames - size, size * 3 // 4) for f in (start - 2, start + size // 4 - 2)]
+    starts = range(size * 3 // 4, frames - size, size * 3 // 4)
+    seams = [f for start in starts for f in (start - 2, start + size // 4 - 2)]
     assert rough[seams].max() <= 1.05 * rough.max()
     assert rough[seams].mean() < 1.2 * rough.mean()
 

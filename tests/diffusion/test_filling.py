@@ -1,0 +1,330 @@
+"""What the network starts from: classical estimates, each of which must do what it is for."""
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.signal import savgol_filter
+from torch import Tensor
+
+from pose_diffusion.clip import encode
+from pose_diffusion.diffusion.filling import CANDIDATES, Filler, Observation, average, median, smooth, start
+from pose_diffusion.layout import BODY, HOLISTIC, LEFT_HAND, RIGHT_HAND
+from tests.models import observe, random_network, still_filler
+from tests.poses import constructed_pose
+
+FRAMES = 40
+LEFT, RIGHT, INNER = HOLISTIC.parts["left_hand"], HOLISTIC.parts["right_hand"], HOLISTIC.parts["face"].start
+LEFT_BODY_WRIST, RIGHT_BODY_WRIST = HOLISTIC.index(BODY, "LEFT_WRIST"), HOLISTIC.index(BODY, "RIGHT_WRIST")
+
+
+@pytest.fixture(scope="module")
+def filler() -> Filler:
+    return random_network().filler
+
+
+@pytest.fixture(scope="module")
+def person() -> Tensor:
+    """`(1, T, K, 3)` a person in smooth motion."""
+    return torch.from_numpy(encode(constructed_pose(FRAMES))[0].xyz).unsqueeze(0)
+
+
+def candidate(name: str, observation: Observation, filler: Filler) -> Tensor:
+    """`(B, T, INNER, 3)` one estimate, as points."""
+    begin = start(filler, observation)
+    features = begin.candidates[..., CANDIDATES.index(name), :]
+    return filler.points(torch.cat([features, begin.filled[:, :, INNER:]], dim=2))[:, :, :INNER]
+
+
+def apart(person: Tensor) -> Tensor:
+    """The arms well away from each other."""
+    out = person.clone()
+    out[:, :, [LEFT_BODY_WRIST, *range(LEFT.start, LEFT.stop)]] += torch.tensor([1., 0, 0])
+    out[:, :, [RIGHT_BODY_WRIST, *range(RIGHT.start, RIGHT.stop)]] -= torch.tensor([1., 0, 0])
+    return out
+
+
+def moving(position: Tensor) -> Tensor:
+    """`(1, T, K, 3)`: a stiff person with the hands well apart moves by the course `(T,)`."""
+    places = apart(torch.from_numpy(encode(constructed_pose(1))[0].xyz).unsqueeze(0))[0]
+    directions = torch.tensor([1., -.5, .2])
+    return (places + position.view(-1, 1, 1) * directions).unsqueeze(0)
+
+
+def gap(frames: slice, points: slice | list[int], total: int = FRAMES) -> Tensor:
+    """`(1, T, K)`: all seen but some points in some frames."""
+    mask = torch.ones(1, total, len(HOLISTIC), dtype=torch.bool)
+    mask[:, frames, points] = False
+    return mask
+
+
+def error(estimate: Tensor, truth: Tensor, mask: Tensor) -> float:
+    """The largest distance from the truth where nothing was seen."""
+    return float((estimate - truth[:, :, :INNER]).norm(dim=-1)[~mask[..., :INNER]].max())
+
+
+# Filling
+
+
+@pytest.mark.parametrize("name", ["filled", "trusted"])
+@pytest.mark.parametrize("points", [LEFT, [LEFT_BODY_WRIST, 13], slice(0, INNER)])
+def test_linear_motion_is_recovered_exactly(filler: Filler, name: str, points: slice | list[int]) -> None:
+    truth, mask = moving(torch.linspace(0, 1, FRAMES)), gap(slice(15, 22), points)
+    assert error(candidate(name, observe(truth, mask), filler), truth, mask) < 2e-6
+
+
+def test_uneven_frames_are_interpolated_in_time(filler: Filler) -> None:
+    seconds = torch.cat([torch.arange(20) * .04, .8 + torch.arange(20) * .1]).unsqueeze(0)
+    truth, mask = moving(seconds[0]), gap(slice(17, 23), slice(0, INNER))
+    observation = replace(observe(truth, mask), seconds=seconds)
+    assert error(candidate("filled", observation, filler), truth, mask) < .01
+    even = candidate("filled", observe(truth, mask), filler)
+    assert error(even, truth, mask) > .03
+
+
+def stiff_hand(person: Tensor) -> Tensor:
+    """The left hand, with the body's knuckles and thumb, keeps its shape and moves along with the wrist."""
+    hand = [LEFT_BODY_WRIST, *(HOLISTIC.index(BODY, f"LEFT_{point}") for point in ("PINKY", "INDEX", "THUMB")),
+            *range(LEFT.start, LEFT.stop)]
+    out = person.clone()
+    out[:, :, hand] = person[:, :1, hand] + (person[:, :, [LEFT_BODY_WRIST]] - person[:, :1, [LEFT_BODY_WRIST]])
+    return out
+
+
+def test_a_hand_moves_with_its_wrist(filler: Filler, person: Tensor) -> None:
+    """A stiff hand lost on a moving arm is recovered, though the arm curves."""
+    truth, mask = stiff_hand(person), gap(slice(10, 30), LEFT)
+    assert error(candidate("filled", observe(truth, mask), filler), truth, mask) < 2e-6
+
+
+def test_what_was_never_seen_takes_the_mean_pose(filler: Filler, person: Tensor) -> None:
+    mask = gap(slice(None), LEFT)
+    begin = start(filler, observe(person, mask))
+    fingers = slice(LEFT.start + 1, LEFT.stop)
+    assert torch.allclose(begin.filled[:, :, fingers], filler.mean[fingers], atol=1e-6)
+    assert (begin.filled[:, :, LEFT.start] - filler.mean[LEFT.start]).norm(dim=-1).max() < .3
+    assert torch.isinf(begin.since[..., LEFT]).all()
+    assert torch.isinf(begin.until[..., LEFT]).all()
+
+
+def test_nothing_seen_at_all_is_the_mean_pose(filler: Filler) -> None:
+    empty = torch.zeros(1, 5, len(HOLISTIC), 3)
+    begin = start(filler, observe(empty, torch.zeros(1, 5, len(HOLISTIC), dtype=torch.bool)))
+    assert torch.equal(begin.filled[0, 0], filler.mean)
+    assert begin.candidates.isfinite().all()
+    assert average(begin, INNER).isfinite().all()
+
+
+def test_seconds_to_the_nearest_observations(filler: Filler, person: Tensor) -> None:
+    begin = start(filler, observe(person, gap(slice(10, 14), [13])))
+    assert torch.allclose(begin.since[0, 9:15, 13], torch.tensor([0, 1, 2, 3, 4, 0]) / 25, atol=1e-6)
+    assert torch.allclose(begin.until[0, 9:15, 13], torch.tensor([0, 4, 3, 2, 1, 0]) / 25, atol=1e-6)
+
+
+# Anchors
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**31))
+def test_points_undo_features(seed: int) -> None:
+    filler = still_filler()
+    x = torch.randn(2, 3, len(HOLISTIC), 3, generator=torch.Generator().manual_seed(seed))
+    assert torch.allclose(filler.points(filler.features(x)), x, atol=1e-6)
+    expected = torch.from_numpy(HOLISTIC.from_features) @ x
+    assert torch.allclose(filler.points(x), expected, atol=1e-6)
+    assert torch.equal(filler.features(x[:, :, :INNER]), filler.features(x)[:, :, :INNER])
+
+
+def test_a_missing_body_wrist_is_placed_by_its_hand(filler: Filler, person: Tensor) -> None:
+    truth = stiff_hand(person)
+    mask = gap(slice(10, 20), [LEFT_BODY_WRIST, HOLISTIC.index(BODY, "NOSE")])
+    done = filler.complete_anchors(observe(truth, mask))
+    assert done.mask.all()
+    assert torch.allclose(done.xyz[:, :, LEFT_BODY_WRIST], truth[:, :, LEFT_BODY_WRIST], atol=1e-5)
+    assert torch.equal(done.xyz[:, :10], truth[:, :10])
+    known = torch.ones(len(HOLISTIC), dtype=torch.bool)
+    known[[LEFT_BODY_WRIST, HOLISTIC.index(BODY, "NOSE")]] = False
+    assert torch.equal(done.xyz[:, :, known], truth[:, :, known])
+
+
+def test_an_anchor_that_was_never_seen_is_placed_by_the_mean(filler: Filler, person: Tensor) -> None:
+    done = filler.complete_anchors(observe(person, gap(slice(None), [LEFT_BODY_WRIST])))
+    offset = person[:, :, LEFT.start] - done.xyz[:, :, LEFT_BODY_WRIST]
+    assert torch.allclose(offset, filler.mean[LEFT.start].expand_as(offset), atol=1e-6)
+
+
+def test_without_a_hand_a_missing_wrist_stays_missing(filler: Filler, person: Tensor) -> None:
+    mask = gap(slice(10, 20), [LEFT_BODY_WRIST, *range(LEFT.start, LEFT.stop)])
+    assert torch.equal(filler.complete_anchors(observe(person, mask)).mask, mask)
+
+
+# Swapped hands
+
+
+def swapped(person: Tensor, frames: slice) -> Tensor:
+    out = person.clone()
+    out[:, frames, LEFT], out[:, frames, RIGHT] = person[:, frames, RIGHT], person[:, frames, LEFT]
+    return out
+
+
+def test_swapped_hands_are_put_right(filler: Filler, person: Tensor) -> None:
+    truth = apart(person)
+    assert torch.equal(filler.untangle(observe(swapped(truth, slice(12, 18)))).xyz, truth)
+    assert torch.equal(filler.untangle(observe(truth)).xyz, truth)
+
+
+def test_the_mask_of_a_swapped_hand_goes_with_it(filler: Filler, person: Tensor) -> None:
+    truth, mask = swapped(apart(person), slice(12, 18)), gap(slice(12, 18), LEFT)
+    mask[:, 12:18, RIGHT.start + 3] = False
+    done = filler.untangle(observe(truth, mask))
+    assert torch.equal(done.mask[:, 12:18, LEFT], mask[:, 12:18, RIGHT])
+    assert torch.equal(done.mask[:, 12:18, RIGHT], mask[:, 12:18, LEFT])
+
+
+@pytest.mark.parametrize("hand", [LEFT, RIGHT])
+def test_exact_hands_are_never_exchanged(filler: Filler, person: Tensor, hand: slice) -> None:
+    wrong = swapped(apart(person), slice(12, 18))
+    exact = torch.zeros(1, FRAMES, len(HOLISTIC), dtype=torch.bool)
+    exact[:, 12:15, hand.start + 2] = True
+    done = filler.untangle(observe(wrong, exact=exact))
+    assert torch.equal(done.xyz[:, 12:15], wrong[:, 12:15])
+    assert torch.equal(done.xyz[:, 15:18], apart(person)[:, 15:18])
+
+
+def test_hands_at_the_same_place_stay(filler: Filler, person: Tensor) -> None:
+    """Where the wrists do not tell the hands apart, they are as they were given."""
+    together = person.clone()
+    together[:, :, RIGHT_BODY_WRIST] = together[:, :, LEFT_BODY_WRIST]
+    together[:, :, RIGHT] = together[:, :, LEFT] + .01
+    assert torch.equal(filler.untangle(observe(together)).xyz, together)
+
+
+def test_the_other_hand_is_a_candidate(filler: Filler, person: Tensor) -> None:
+    truth = apart(person)
+    other = candidate("other hand", observe(truth), filler)
+    assert torch.allclose(other[:, :, LEFT], truth[:, :, RIGHT], atol=1e-5)
+
+
+# Suspicious points
+
+
+def suspicious(filler: Filler, observation: Observation) -> Tensor:
+    return start(filler, observation).suspicious
+
+
+def test_smooth_motion_is_not_suspicious(filler: Filler, person: Tensor) -> None:
+    assert not suspicious(filler, observe(person)).any()
+
+
+def test_a_jump_is_suspicious(filler: Filler, person: Tensor) -> None:
+    jumping = person.clone()
+    elbow = HOLISTIC.index(BODY, "LEFT_ELBOW")
+    jumping[:, 20, elbow, 0] += .5
+    assert suspicious(filler, observe(jumping)).nonzero().tolist() == [[0, 20, elbow]]
+
+
+def test_a_jump_of_the_wrist_takes_the_hand_along(filler: Filler, person: Tensor) -> None:
+    jumping = apart(person)
+    jumping[:, 20, LEFT] += .5
+    found = suspicious(filler, observe(jumping))
+    assert found[0, 20, LEFT].all()
+    assert not found[0, :20].any()
+    assert not found[0, :, RIGHT].any()
+
+
+def test_a_stalled_hand_on_a_moving_arm_is_suspicious(filler: Filler, person: Tensor) -> None:
+    stalled = apart(person)
+    stalled[:, 20:24, LEFT] = stalled[:, 19:20, LEFT]
+    found = suspicious(filler, observe(stalled))
+    assert found[0, 20:24, LEFT].all()
+    assert not found[0, :20, LEFT].any()
+    stalled[:, 20:24] = stalled[:, 19:20]  # all stand still: nothing is wrong
+    assert not suspicious(filler, observe(stalled))[0, 20:24].any()
+
+
+def test_exact_and_missing_points_are_not_suspicious(filler: Filler, person: Tensor) -> None:
+    jumping = apart(person)
+    jumping[:, 20, LEFT] += .5
+    exact = torch.ones(1, FRAMES, len(HOLISTIC), dtype=torch.bool)
+    assert suspicious(filler, observe(jumping))[0, 20, LEFT].all()
+    assert not suspicious(filler, observe(jumping, exact=exact)).any()
+    assert not suspicious(filler, observe(jumping, gap(slice(20, 21), LEFT)))[0, 20].any()
+
+
+def test_trusted_fills_in_for_what_is_suspicious(filler: Filler) -> None:
+    truth = moving(torch.linspace(0, 1, FRAMES))
+    elbow, jumping = HOLISTIC.index(BODY, "LEFT_ELBOW"), moving(torch.linspace(0, 1, FRAMES))
+    jumping[:, 20, elbow] += .5
+    trusted = candidate("trusted", observe(jumping), filler)
+    assert torch.allclose(trusted, truth[:, :, :INNER], atol=1e-5)
+
+
+# Filters
+
+
+@pytest.mark.parametrize("window", [3, 5, 7])
+@pytest.mark.parametrize("frames", [1, 2, 9])
+def test_median_is_the_median(window: int, frames: int) -> None:
+    x = torch.randn(2, frames, 4, 2, generator=torch.Generator().manual_seed(0))
+    half = window // 2
+    padded = torch.cat([x[:, :1].expand(-1, half, -1, -1), x, x[:, -1:].expand(-1, half, -1, -1)], dim=1)
+    assert torch.equal(median(x, window), padded.unfold(1, window, 1).median(-1).values)
+
+
+@pytest.mark.parametrize("window", [5, 7, 9, 13])
+def test_smooth_is_savitzky_golay(window: int) -> None:
+    x = torch.randn(2, 30, 4, 3, generator=torch.Generator().manual_seed(0))
+    expected = savgol_filter(x.numpy(), window, 2, axis=1)
+    inside = slice(window // 2, -(window // 2))
+    assert np.allclose(smooth(x, window).numpy()[:, inside], expected[:, inside], atol=1e-5)
+    still = torch.full((1, 3, 1, 3), 7.)
+    assert torch.allclose(smooth(still, window), still, atol=1e-5)
+
+
+def test_smooth_keeps_a_parabola() -> None:
+    x = (torch.arange(30.)**2).view(1, 30, 1, 1) / 100
+    assert torch.allclose(smooth(x, 9)[:, 4:-4], x[:, 4:-4], atol=1e-5)
+
+
+def test_the_mean_is_of_what_is_trusted(filler: Filler, person: Tensor) -> None:
+    elbow, jumping = HOLISTIC.index(BODY, "LEFT_ELBOW"), person.clone()
+    jumping[:, 20, elbow] += .5
+    rest = torch.arange(FRAMES) != 20
+    assert torch.allclose(average(start(filler, observe(jumping)), INNER)[:, 0, elbow], person[:, rest, elbow].mean(1),
+                          atol=1e-5)
+
+
+# Batches
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=4), st.integers(0, 2**31))
+def test_padding_and_batch_change_nothing(lengths: list[int], seed: int) -> None:
+    filler, generator = still_filler(), torch.Generator().manual_seed(seed)
+    frames = max(lengths) + 3
+    xyz = torch.randn(len(lengths), frames, len(HOLISTIC), 3, generator=generator).cumsum(1) * .05
+    mask = torch.rand(xyz.shape[:3], generator=generator) < .8
+    exact = mask & (torch.rand(xyz.shape[:3], generator=generator) < .1)
+    valid = torch.arange(frames) < torch.tensor(lengths).unsqueeze(1)
+    mask, exact = mask & valid.unsqueeze(-1), exact & valid.unsqueeze(-1)
+    batch = replace(observe(xyz, mask, exact), valid=valid)
+    together = start(filler, batch)
+    for i, length in enumerate(lengths):
+        one = Observation(**{f.name: getattr(batch, f.name)[i:i + 1, :length] for f in fields(batch)})
+        alone = start(filler, one)
+        for field in fields(alone):
+            a, b = getattr(alone, field.name)[0], getattr(together, field.name)[i, :length]
+            assert torch.allclose(a.float(), b.float(), atol=1e-6), field.name
+        assert torch.allclose(average(alone, INNER)[0], average(together, INNER)[i], atol=1e-6)
+
+
+def test_hands_exchanged_twice_are_as_before(filler: Filler, person: Tensor) -> None:
+    assert HOLISTIC.index(LEFT_HAND, "WRIST") == LEFT.start
+    assert HOLISTIC.index(RIGHT_HAND, "WRIST") == RIGHT.start
+    twice = filler.exchange(filler.exchange(observe(person), torch.ones(1, FRAMES, dtype=torch.bool)),
+                            torch.ones(1, FRAMES, dtype=torch.bool))
+    assert torch.equal(twice.xyz, person)
