@@ -80,17 +80,17 @@ def training_sigmas(n: int,
 # Training and sampling both call these four functions, so that they cannot drift apart.
 
 
-def c_skip(sigma: Tensor, sigma_data: float = 1.0) -> Tensor:
+def c_skip(sigma: Tensor, sigma_data: float | Tensor = 1.0) -> Tensor:
     """Share of the noisy input in the output: the best linear guess of the clean value (EDM eq. 7, table 1)."""
     return sigma_data**2 / (sigma**2 + sigma_data**2)
 
 
-def c_out(sigma: Tensor, sigma_data: float = 1.0) -> Tensor:
+def c_out(sigma: Tensor, sigma_data: float | Tensor = 1.0) -> Tensor:
     """Scale of the network's output: the standard deviation that this linear guess leaves open (EDM eq. 7, table 1)."""
     return sigma * sigma_data / (sigma**2 + sigma_data**2).sqrt()
 
 
-def c_in(sigma: Tensor, sigma_data: float = 1.0) -> Tensor:
+def c_in(sigma: Tensor, sigma_data: float | Tensor = 1.0) -> Tensor:
     """Scale of the network's noisy input, for unit variance at every level (EDM eq. 7, table 1)."""
     return 1 / (sigma**2 + sigma_data**2).sqrt()
 

@@ -148,7 +148,7 @@ def _diffusion(model: Denoiser, encoded: Encoded, target: Tensor, weight: Tensor
     level = sigma.view(-1, 1, 1, 1)
     out = model.decode(encoded, clean + level * encoded.spread * noise, sigma)
     free = (weight.unsqueeze(-1) * (encoded.spread > 0)).expand_as(out)
-    unit = encoded.spread.clamp(min=1e-3) * c_out(level)
+    unit = encoded.spread.clamp(min=1e-3) * c_out(level, encoded.doubt)
     miss = (out - clean) / unit
 
     def huber(x: Tensor, w: Tensor) -> Tensor:

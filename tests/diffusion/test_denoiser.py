@@ -9,8 +9,9 @@ from torch import Tensor
 
 from pose_diffusion.clip import encode
 from pose_diffusion.diffusion.condition import Condition
-from pose_diffusion.diffusion.denoiser import Denoiser, DenoiserConfig, Encoded, checked_config
+from pose_diffusion.diffusion.denoiser import SKIP, Denoiser, DenoiserConfig, Encoded, checked_config
 from pose_diffusion.diffusion.filling import CANDIDATES, Start, average, start
+from pose_diffusion.diffusion.schedule import c_skip
 from pose_diffusion.layout import BODY, HOLISTIC
 from tests.models import TINY, observe, random_network
 from tests.poses import constructed_pose
@@ -162,7 +163,16 @@ def test_an_untrained_network_chooses_between_the_classical_estimates(people: Te
     assert ((inner > choices.amin(-2) - 1e-5) & (inner < choices.amax(-2) + 1e-5)).all()
     assert ((face > first.face.amin(-2) - 1e-5) & (face < first.face.amax(-2) + 1e-5)).all()
     x = read.filled + read.spread
-    assert torch.allclose(network.decode(read, x, torch.ones(3)), (read.mean + x) / 2, atol=1e-5)
+    skip = c_skip(torch.ones(()), SKIP * read.doubt)
+    assert torch.allclose(network.decode(read, x, torch.ones(3)), torch.lerp(read.mean, x, skip), atol=1e-5)
+
+
+def test_the_decoder_leaves_alone_what_the_encoder_is_sure_of(network: Denoiser, people: Tensor) -> None:
+    read = network.encode(begin(network, people))
+    x = read.filled + read.spread
+    sure, unsure = (replace(read, error=torch.full_like(read.error, error)) for error in (1e-4, 1.))
+    moved, left = ((network.decode(r, x, torch.ones(3)) - read.mean).abs().mean() for r in (unsure, sure))
+    assert left < .05 * moved
 
 
 @pytest.mark.parametrize(("changes", "word"), [
