@@ -1,17 +1,19 @@
 # make demo   refines a real clip (or your own: make demo POSE=x.pose) and draws before and after
 # make test   runs the tests
 # make lint   runs ruff and mypy
+# make benchmark DATA=folder   measures the model against the baselines (folder: with sign/train and sign/valid)
 # Each sets everything up first, in .venv; only Python and git are needed.
 
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
 POSE ?=
+DATA ?= ../shared/data
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint benchmark clean
 
 demo: $(READY)
 	$(BIN)/python -m pose_diffusion.commands.demo $(if $(POSE),"$(POSE)")
@@ -22,6 +24,12 @@ test: $(READY)
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+benchmark: $(READY) .cache/pack.npz
+	$(BIN)/python -m pose_diffusion.commands.benchmark --pack .cache/pack.npz --out runs/benchmark
+
+.cache/pack.npz: | $(READY)
+	$(BIN)/python -m pose_diffusion.training.pack --data "$(DATA)" --out $@
 
 clean:
 	rm -rf $(VENV) demo build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

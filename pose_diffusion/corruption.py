@@ -3,7 +3,7 @@
 The shapes of the damage follow what `benchmarks/measure_capture.py` finds in 11,000 clips of real capture: of the hand
 losses inside clips 61 % last one frame, 15 % two, 12 % three to five, with a heavy tail beyond ten, and 31 % of all
 losses touch an end of the clip; .6 % of the hands sit on the other arm while their confidence stays high; third
-differences of hands at rest have autocorrelation -.48, that of white noise is -.75: jitter is partly correlated in time.
+differences of hands at rest have autocorrelation -.48 (white noise: -.75), so jitter is partly correlated in time.
 Every function draws from the generator it is given, so a seed fixes the damage.
 """
 from __future__ import annotations

@@ -74,9 +74,9 @@ def test_hands_are_lost_in_runs_of_the_stated_length_once_in_forty_frames(level:
     runs = []
     for seed in range(60):
         result = corrupt(xyz, observed, "hand_drop", level, seeded(seed))
-        lost = [~result.observed[:, part].any(axis=1) for part in (LEFT, RIGHT)]
-        assert sum(gone.sum() for gone in lost) == length
-        hand = lost[0] | lost[1]
+        lost = np.stack([~np.any(result.observed[:, part], axis=1) for part in (LEFT, RIGHT)])
+        assert lost.sum() == length
+        hand = np.logical_or(lost[0], lost[1])
         assert np.abs(np.diff(hand.astype(int))).sum() == 2 - (hand[0] or hand[-1])
         assert not result.touched[:, :LEFT.start].any()
         assert not result.touched[:, FACE].any()
