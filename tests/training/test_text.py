@@ -16,16 +16,25 @@ from pose_diffusion.training.module import PoseModule
 from tests.poses import constructed_pose
 from tests.training.fitting import fit_batches, unobserved
 
-FRAMES, ROWS, STEPS = 8, 8, 300
-CONFIG = DenoiserConfig(width=48, heads=2, encoder_layers=1, decoder_layers=1, window=FRAMES, frames_per_token=2,
+FRAMES, ROWS, STEPS = 8, 16, 300
+CONFIG = DenoiserConfig(width=64, heads=2, encoder_layers=1, decoder_layers=1, window=FRAMES, frames_per_token=2,
                         condition_width=4)
 
 
+def clips() -> Tensor:
+    """`(2, T, K, 3)`."""
+    return torch.from_numpy(np.stack([encode(constructed_pose(FRAMES, seed=seed))[0].xyz for seed in (0, 1)]))
+
+
 def two_clips() -> dict[str, Tensor]:
-    """A batch of two clips in turn of which nothing is known but a token; the second half lacks that, too."""
-    clips = np.stack([encode(constructed_pose(FRAMES, seed=seed))[0].xyz for seed in (0, 1)])
+    """A batch of two clips in turn of which nothing is known but a token.
+
+    The second half lacks that, too, and has their middle in it, so that the best guess without a token is one.
+    """
     which = torch.arange(ROWS) % 2
-    batch = unobserved(torch.from_numpy(clips)[which])
+    truth = clips()[which]
+    truth[-ROWS // 4:] = clips().mean(0)
+    batch = unobserved(truth)
     batch["tokens"] = 4 * torch.nn.functional.one_hot(which, 4).float().unsqueeze(1)
     batch["token_mask"] = torch.arange(ROWS).unsqueeze(1) < ROWS // 2
     return batch
@@ -34,7 +43,7 @@ def two_clips() -> dict[str, Tensor]:
 @pytest.fixture(scope="module")
 def trained() -> tuple[PoseDiffusion, dict[str, Tensor]]:
     batch = two_clips()
-    module = PoseModule(CONFIG, LossWeights(), learning_rate=3e-3, warmup=20, weight_decay=0, condition_dropout=0)
+    module = PoseModule(CONFIG, LossWeights(), learning_rate=2e-3, warmup=20, weight_decay=0, condition_dropout=0)
     return fit_batches(module, [batch] * STEPS), {name: value[:2] for name, value in batch.items()}
 
 
@@ -52,7 +61,7 @@ def away(points: Tensor, truth: Tensor) -> Tensor:
     return (points - truth).norm(dim=-1).mean((-1, -2))
 
 
-@pytest.mark.parametrize(("steps", "share"), [(1, .1), (4, .6)])
+@pytest.mark.parametrize(("steps", "share"), [(1, .1), (4, .4)])
 def test_the_token_says_which_clip_is_sampled(trained: tuple[PoseDiffusion, dict[str, Tensor]], steps: int,
                                               share: float) -> None:
     truth, found = trained[1]["truth"], sampled(trained, steps, 1.)
@@ -71,9 +80,9 @@ def test_guidance_pushes_away_from_the_other_clip_and_none_is_between(
     plain, strong, without = (place(sampled(trained, 1, guidance)) for guidance in (1., 2., None))
     assert plain == pytest.approx([0, 1], abs=.1)
     assert without[0] == without[1]
-    assert .1 < without[0] < .9
-    assert strong[0] < plain[0] - .05
-    assert strong[1] > plain[1] + .05
+    assert .3 < without[0] < .7
+    assert strong[0] < plain[0] - .2
+    assert strong[1] > plain[1] + .2
     assert place(sampled(trained, 1, 0.)) == pytest.approx(without, abs=1e-4)
 
 
@@ -97,7 +106,7 @@ def test_conditions_are_left_out_at_the_given_rate() -> None:
     module.losses = recorder = Recorder()
     fit_batches(module, [batch] * 100)
     share = torch.cat(recorder.kept).float().mean()
-    assert share == pytest.approx(.75, abs=.06)  # four standard deviations of 800 draws
+    assert share == pytest.approx(.75, abs=.045)  # four standard deviations of 1600 draws
 
 
 def test_batches_without_text_have_no_tokens() -> None:
