@@ -37,7 +37,7 @@ MONITOR = "held_out/ratio"
 SETS = ("held_out", "seen")  # the validation sets, in the order of their loaders
 LAST_RATE = .02  # of the learning rate, at the end of the run
 EMA = .999
-PREFETCH = 4  # batches that a worker has ready
+PREFETCH = 2  # batches that a worker has ready: 512 samples are 100 MB of shared memory
 
 
 class PoseModule(LightningModule):
@@ -77,7 +77,7 @@ class PoseModule(LightningModule):
         self.average = copy.deepcopy(self.denoiser).eval().requires_grad_(False)
         self.weights, self.learning_rate, self.warmup, self.weight_decay = weights, learning_rate, warmup, weight_decay
         self.condition_dropout, self.seed = condition_dropout, seed
-        self.losses = torch.compile(losses) if compile else losses
+        self.losses: Callable[..., dict[str, Tensor]] = torch.compile(losses) if compile else losses
         self.measured: dict[str, dict[str, Tensor]] = {name: {} for name in SETS}
 
     def set_statistics(self, values: dict[str, Tensor]) -> None:
@@ -172,8 +172,8 @@ class Stride(Sampler[int]):
     rank, processes : int
         Which process, of how many.
     done : callable
-        Says how many samples the run has seen when an epoch begins. (Lightning has a `set_epoch` for samplers, but calls
-        it too late where a run is resumed.)
+        Says how many samples the run has seen when an epoch begins. (Lightning has a `set_epoch` for samplers, but
+        calls it too late where a run is resumed.)
     """
 
     def __init__(self, samples: int, rank: int, processes: int, done: Callable[[], int]):

@@ -1,7 +1,7 @@
 """Small packed files for tests."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from pose_diffusion.training.data import Pack
 from tests.poses import constructed_pose
 
 
-def arrays(sources: dict[str, Sequence[Pose]]) -> dict[str, np.ndarray]:
+def arrays(sources: Mapping[str, Sequence[Pose]]) -> dict[str, np.ndarray]:
     """What a packed file holds."""
     poses = [(i, pose) for i, clips in enumerate(sources.values()) for pose in clips]
     clips = [encode(pose)[0] for _, pose in poses]
@@ -24,7 +24,7 @@ def arrays(sources: dict[str, Sequence[Pose]]) -> dict[str, np.ndarray]:
     }
 
 
-def pack(sources: dict[str, Sequence[Pose]]) -> Pack:
+def pack(sources: Mapping[str, Sequence[Pose]]) -> Pack:
     """The same in memory."""
     data = arrays(sources)
     starts = np.cumsum(data["lens"]) - data["lens"]
@@ -35,6 +35,5 @@ def write_pack(path: Path, frames: int = 20) -> Path:
     """Constructed people: two sources to train on, one to hold out, one to leave alone."""
     poses = [constructed_pose(frames, seed=seed) for seed in range(8)]
     sources = {name: poses[2 * i:2 * i + 2] for i, name in enumerate(("ann", "bob", "held", "test"))}
-    with open(path, "wb") as file:
-        np.savez(file, **arrays(sources))
+    np.savez(path, **arrays(sources))
     return path

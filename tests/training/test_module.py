@@ -22,7 +22,8 @@ from pose_diffusion.training.loss import LossWeights
 from pose_diffusion.training.module import MONITOR, PoseData, PoseModule, Stride, rate
 from tests.training.packs import write_pack
 
-TINY = {"width": 16, "heads": 2, "encoder_layers": 1, "decoder_layers": 1, "window": 16, "dropout": .1}
+TINY: dict[str, Any] = {"width": 16, "heads": 2, "encoder_layers": 1, "decoder_layers": 1, "window": 16,
+                        "dropout": .1}
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +196,7 @@ def test_validation_is_the_same_every_time(data: PoseData) -> None:
     ({"pack": __file__}, "not a packed file"),
 ])
 def test_what_is_wrong_with_the_data_is_said(packed: Path, change: dict[str, Any], words: str) -> None:
-    arguments = {"pack": packed, "held_out": ["held"], "unseen": ["test"]} | change
+    arguments: dict[str, Any] = {"pack": packed, "held_out": ["held"], "unseen": ["test"]} | change
     with pytest.raises(ValueError, match=words):
         PoseData(**arguments)
 
