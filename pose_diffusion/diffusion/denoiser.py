@@ -5,12 +5,13 @@ posterior mean and an estimate of its own error: this is the answer at an infini
 refinement needs. The *decoder* is run at every further step: it reads the noisy clip, the noise level and what the
 encoder saw, and corrects the mean. So ten steps cost one encoder and nine light decoders.
 
-State space: features (points relative to their anchors) in units of what is unknown, `u = (x - filled) / spread`. An exact
-keypoint has spread 0 and cannot move.
+State space: features (points relative to their anchors) in units of what is unknown, `u = (x - filled) / spread`. An
+exact keypoint has spread 0 and cannot move.
 """
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -18,13 +19,15 @@ from torch.nn import functional as F
 
 from pose_diffusion.diffusion.condition import Condition
 from pose_diffusion.diffusion.filling import CANDIDATES, FACE_CANDIDATES, Filler, Start, average
-from pose_diffusion.diffusion.schedule import c_in, c_noise, c_out, c_skip
+from pose_diffusion.diffusion.schedule import c_in, c_noise, c_skip
 from pose_diffusion.layout import LAYOUTS, Layout
 
 LEVELS = {"body": .03, "left_hand": .04, "right_hand": .04, "face": .01}  # capture noise in shoulder widths, per part
 # What passes the skip connection keeps its noise, as a token has fewer units than values and cannot take it out again:
-# with sigma_data 1, samples of four steps from clips learnt by heart were no nearer to them than the filled observation.
+# with sigma_data 1, samples of four steps from clips learnt by heart were no nearer to them than the filled
+# observation.
 SKIP = .2
+HIDDEN = 32  # of the layer that chooses between a point's candidates
 LOCAL = 3 * (len(CANDIDATES) - 1) + 5  # local statistics of a point that decide between the candidates
 
 
@@ -64,8 +67,8 @@ class DenoiserConfig:
         return asdict(self)
 
 
-LIMITS = {"width": 2048, "heads": 64, "encoder_layers": 64, "decoder_layers": 64, "frames_per_token": 16, "window": 1024,
-          "condition_width": 4096}
+LIMITS = {"width": 2048, "heads": 64, "encoder_layers": 64, "decoder_layers": 64, "frames_per_token": 16,
+          "window": 1024, "condition_width": 4096}
 
 
 def checked_config(values: dict) -> DenoiserConfig:
@@ -121,10 +124,15 @@ class Encoded:
     times: Tensor
     keep: Tensor
 
-    @property
+    @cached_property
     def doubt(self) -> Tensor:
         """`(B, T, K, 3)`: the expected error in units of the state space, .02 to 1: what is left for the decoder."""
         return (self.error.detach().unsqueeze(-1) / self.spread.clamp(min=1e-6)).clamp(.02, 1)
+
+    @cached_property
+    def per_spread(self) -> Tensor:
+        """`(B, T, K, 3)`: 1 / spread; 0 where that is 0."""
+        return torch.where(self.spread > 0, 1 / self.spread.clamp(min=1e-6), 0.)
 
 
 def rotate(x: Tensor, times: Tensor) -> Tensor:
@@ -206,10 +214,10 @@ class Denoiser(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.residual = nn.Linear(width, span * 3 * points)
         self.error = nn.Linear(width, span * (inner + 1))
-        self.context = nn.Linear(width, span * 48)
-        self.local = nn.Linear(LOCAL, 48)
-        self.identity = nn.Parameter(torch.zeros(inner, 48))
-        self.choice = nn.Linear(48, len(CANDIDATES))
+        self.context = nn.Linear(width, span * HIDDEN)
+        self.local = nn.Linear(LOCAL, HIDDEN)
+        self.identity = nn.Parameter(torch.zeros(inner, HIDDEN))
+        self.choice = nn.Linear(HIDDEN, len(CANDIDATES))
         self.face_choice = nn.Linear(width, span * FACE_CANDIDATES)
         self.noisy = nn.Linear(span * 3 * points, width)
         self.bridge = nn.Linear(width, width)
@@ -237,7 +245,8 @@ class Denoiser(nn.Module):
 
     def spread(self, begin: Start) -> Tensor:
         """`(B, T, K, 3)`: how far the truth may be from the filled observation: capture noise where something is
-        observed, a random walk from the nearest observations in gaps, the data's std where nothing is known."""
+        observed, a random walk from the nearest observations in gaps, the data's std where nothing is known.
+        """
         gap = torch.minimum(begin.since, begin.until)
         both = torch.isfinite(begin.since) & torch.isfinite(begin.until)
         gap = torch.where(both, begin.since * begin.until / (begin.since + begin.until).clamp(min=1e-6), gap)
@@ -254,7 +263,8 @@ class Denoiser(nn.Module):
         centre = (x * valid.unsqueeze(-1)).sum(1, keepdim=True) / valid.unsqueeze(-1).sum(1, keepdim=True).clamp(min=1)
         centred = ((x - centre) / self.std).clamp(-5, 5)
         differences = begin.candidates[..., 1:, :] - begin.candidates[..., :1, :]
-        picked = torch.stack([differences[..., i, :] for i in (0, 3, 5)], dim=-2)  # smooth 5, trusted, other hand
+        shown = [CANDIDATES.index(name) - 1 for name in ("smooth 5", "trusted", "other hand")]
+        picked = differences[..., shown, :]
         since, until = (torch.log1p(10 * t[..., :n].clamp(max=10)) for t in (begin.since, begin.until))
         flags = torch.stack([begin.known[..., :n], begin.exact[..., :n], begin.suspicious], dim=-1).to(x)
         face = torch.stack([begin.known[..., n:].any(-1), begin.exact[..., n:].any(-1)], dim=-1).to(x)
@@ -262,7 +272,8 @@ class Denoiser(nn.Module):
         frame = torch.cat([centred.flatten(2), flags[..., 0], flags[..., 2], since, until, face,
                            (picked / .1).clamp(-5, 5).flatten(2)], dim=-1)
         size = torch.log1p(differences.norm(dim=-1) / .01) * valid.unsqueeze(-1)
-        around = torch.cat([torch.cat([size[:, :1], size[:, :-1]], 1), size, torch.cat([size[:, 1:], size[:, -1:]], 1)], -1)
+        before, after = torch.cat([size[:, :1], size[:, :-1]], 1), torch.cat([size[:, 1:], size[:, -1:]], 1)
+        around = torch.cat([before, size, after], -1)
         return frame * valid, torch.cat([around, flags, since.unsqueeze(-1), until.unsqueeze(-1)], dim=-1)
 
     def encode(self, begin: Start, condition: Condition | None = None) -> Encoded:
@@ -338,15 +349,16 @@ class Denoiser(nn.Module):
             sigma_data is what the encoder expects to be wrong there; of that the skip connection gets `SKIP` only.
         """
         level = sigma.view(-1, 1, 1, 1)
-        unit = encoded.spread.clamp(min=1e-6)
         away, doubt = x - encoded.mean, encoded.doubt
-        seen = (c_in(level, doubt) * away / unit).clamp(-8, 8) * (encoded.spread > 0)
+        inwards = c_in(level, doubt)
+        seen = (inwards * away * encoded.per_spread).clamp(-8, 8)
         hidden = self.noisy(patch(seen.flatten(2), self.config.frames_per_token)) + self.bridge(encoded.tokens)
         modulation = self.modulation(self.noise_level(embed(c_noise(sigma))).to(hidden)).view(len(x), 6, -1)
         for block, offset in zip(self.decoder, self.offset):
             hidden = block(hidden, encoded.times, encoded.keep, modulation + offset)
         out = self.head(self.final(hidden)).float().view(x.shape)
-        return encoded.mean + c_skip(level, SKIP * doubt) * away + c_out(level, doubt) * encoded.spread * out
+        outwards = level * doubt * inwards  # c_out, without another root
+        return encoded.mean + c_skip(level, SKIP * doubt) * away + outwards * encoded.spread * out
 
 
 def embed(c_noise: Tensor) -> Tensor:

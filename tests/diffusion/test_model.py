@@ -333,6 +333,21 @@ def test_windows_leave_no_seam(observation: Observation) -> None:
     assert rough[seams].mean() < 1.2 * rough.mean()
 
 
+@pytest.mark.parametrize("steps", [1, 8])
+def test_bfloat16_changes_little(observation: Observation, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside what the network does to the observation."""
+    model = random_model(DenoiserConfig(width=96, heads=3))
+    answers = []
+    for able in (False, True):
+        monkeypatch.setattr(model_module, "has_bfloat16", lambda able=able: able)
+        answers.append(last(model, observation, steps=steps))
+    exact, rounded = answers
+    done = (exact.xyz - observation.xyz).norm(dim=-1)[observation.mask & ~observation.exact].mean()
+    off = (exact.xyz - rounded.xyz).norm(dim=-1)[~observation.exact].mean()
+    assert 0 < off < .02 * done
+    assert torch.allclose(exact.error, rounded.error, rtol=.05, atol=1e-3)
+
+
 def test_the_network_is_not_changed_by_sampling(model: PoseDiffusion, observation: Observation) -> None:
     before = {name: value.clone() for name, value in model.denoiser.state_dict().items()}
     last(model, observation, steps=2)
