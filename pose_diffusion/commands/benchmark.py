@@ -41,11 +41,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--regression", metavar="DIR", help="a model trained as plain regression, as an ablation")
     parser.add_argument("--cache", type=Path, default=Path(".cache"), metavar="DIR",
                         help="where the fitted mixture is kept (default: .cache)")
-    parser.add_argument("--rows", nargs="+", metavar="CASE", help="only these kinds of damage")
+    parser.add_argument("--rows", nargs="+", metavar="ROW", help="only these kinds of damage: swap, \"jitter 2\", ...")
     parser.add_argument("--quick", action="store_true", help=f"every {QUICK}th clip only")
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="(default: 2)")
     parser.add_argument("--tune", nargs="*", metavar="METHOD", help="tune these baselines (default: all) and stop")
-    parser.add_argument("--train-smoothnet", type=float, metavar="MINUTES", help="train SmoothNet and stop")
+    parser.add_argument("--train-smoothnet", type=int, metavar="BATCHES", help="train SmoothNet and stop (4000)")
     args = parser.parse_args(argv)
     return run("refine_benchmark", lambda: _benchmark(args))
 
@@ -60,7 +60,7 @@ def _benchmark(args: argparse.Namespace) -> int:
     with about(args.pack):
         pack = load(args.pack)
         lists = {name: cases.find_clips(pack, ids) for name, ids in cases.read_clips().items()}
-    rows = tuple(row for row in cases.ROWS if not args.rows or row.case in args.rows)
+    rows = tuple(row for row in cases.ROWS if not args.rows or {row.case, row.name} & {*args.rows})
     if args.train_smoothnet is not None:
         smoothnet.save(smoothnet.train(pack, cases.training_clips(pack), args.train_smoothnet))
         return 0

@@ -7,8 +7,8 @@ reports of failure on other data are of its normalisation). The window moves by 
 """
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from pose_diffusion.training.data import Pack, known
 
 WINDOW = 32
 STEP = 8
+POINTS = 12  # of a clip in a batch: the rest move much alike
 WEIGHTS = Path(__file__).with_name("smoothnet.safetensors")
 
 
@@ -83,7 +84,7 @@ def batches(pack: Pack, clips: np.ndarray, size: int, seed: int = 0) -> Iterator
             filled = linear_on_wrist(damaged.xyz[:, :INNER], observed)
             valid = (confidence[:, :INNER] >= CONFIDENT) & observed.any(axis=0)
             pad = ((0, WINDOW - len(xyz)), (0, 0))
-            used = valid.any(axis=0)
+            used = rng.permutation(np.flatnonzero(valid.any(axis=0)))[:POINTS]
             parts.append((np.pad(filled, (*pad, (0, 0)), mode="edge")[:, used],
                           np.pad(xyz[:, :INNER], (*pad, (0, 0)))[:, used],
                           np.repeat(np.pad(valid, pad)[:, used, None], 3, axis=2)))
@@ -91,9 +92,8 @@ def batches(pack: Pack, clips: np.ndarray, size: int, seed: int = 0) -> Iterator
                     for part in zip(*parts))  # type: ignore[misc]
 
 
-def train(pack: Pack, clips: np.ndarray, minutes: float, *, size: int = 24, rate: float = 1e-3,
-          seed: int = 0) -> SmoothNet:
-    """Train for a while; the rate falls to zero on a cosine over the time given.
+def train(pack: Pack, clips: np.ndarray, steps: int, *, size: int = 32, rate: float = 1e-3, seed: int = 0) -> SmoothNet:
+    """Train; the learning rate falls to zero on a cosine.
 
     Parameters
     ----------
@@ -101,28 +101,24 @@ def train(pack: Pack, clips: np.ndarray, minutes: float, *, size: int = 24, rate
         The clips.
     clips : np.ndarray
         Indices of those to train on.
-    minutes : float
-        How long.
+    steps : int
+        Batches.
     size : int
         Clips of a batch.
     rate : float
         Adam's learning rate at the start, as in the paper.
     seed : int
-        Of weights and draws. The time decides how many batches are seen, so a run cannot be repeated bit for bit.
+        Of weights and draws.
     """
     torch.manual_seed(seed)
     model = SmoothNet().train()
     optimizer = torch.optim.Adam(model.parameters(), lr=rate)
-    began = time.monotonic()
-    for damaged, truth, valid in batches(pack, clips, size, seed):
-        done = (time.monotonic() - began) / (60 * minutes)
-        if done >= 1:
-            break
-        for group in optimizer.param_groups:
-            group["lr"] = rate * (1 + np.cos(np.pi * done)) / 2
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for damaged, truth, valid in islice(batches(pack, clips, size, seed), steps):
         optimizer.zero_grad()
         loss(model(damaged), truth, valid).backward()
         optimizer.step()
+        schedule.step()
     return model.eval()
 
 

@@ -47,8 +47,9 @@ def test_it_moves_with_its_input_and_takes_any_length() -> None:
         assert smoothnet.smooth(model, x).shape == x.shape
 
 
-def test_training_ends_in_time_and_the_weights_come_back(tmp_path: Path) -> None:
-    model = smoothnet.train(pack({"a": 4}), np.arange(4), minutes=.01, size=2)
+def test_training_is_seeded_and_the_weights_come_back(tmp_path: Path) -> None:
+    model, twin = (smoothnet.train(pack({"a": 4}), np.arange(4), 2, size=2) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), twin.state_dict().values()))
     smoothnet.save(model, tmp_path / "smoothnet.safetensors")
     again = smoothnet.load(tmp_path / "smoothnet.safetensors")
     x = np.random.default_rng(0).normal(size=(32, 3)).astype(np.float32)
