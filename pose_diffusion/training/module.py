@@ -26,7 +26,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from pose_diffusion.diffusion.condition import Condition, keep, none
-from pose_diffusion.diffusion.denoiser import Denoiser, DenoiserConfig
+from pose_diffusion.diffusion.denoiser import Denoiser, DenoiserConfig, checked_config
 from pose_diffusion.diffusion.schedule import training_sigmas
 from pose_diffusion.layout import LAYOUTS
 from pose_diffusion.training import held_out
@@ -73,7 +73,7 @@ class PoseModule(LightningModule):
         super().__init__()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.denoiser = Denoiser(denoiser)
+            self.denoiser = Denoiser(checked_config(denoiser.as_dict()))
         self.average = copy.deepcopy(self.denoiser).eval().requires_grad_(False)
         self.weights, self.learning_rate, self.warmup, self.weight_decay = weights, learning_rate, warmup, weight_decay
         self.condition_dropout, self.seed = condition_dropout, seed

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pose_format import Pose
@@ -35,5 +36,6 @@ def write_pack(path: Path, frames: int = 20) -> Path:
     """Constructed people: two sources to train on, one to hold out, one to leave alone."""
     poses = [constructed_pose(frames, seed=seed) for seed in range(8)]
     sources = {name: poses[2 * i:2 * i + 2] for i, name in enumerate(("ann", "bob", "held", "test"))}
-    np.savez(path, **arrays(sources))
+    contents: Any = arrays(sources)
+    np.savez(path, **contents)
     return path

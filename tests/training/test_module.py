@@ -129,7 +129,7 @@ def test_a_run_without_checkpoint_is_not_overwritten_and_resume_starts_it(packed
     assert len(column(tmp_path, "loss/total")) == 2
 
 
-def test_two_processes_have_the_loss_and_the_weights_of_one(finished: Path, packed: Path, tmp_path: Path) -> None:
+def test_two_processes_have_the_loss_and_the_weights_of_one(packed: Path, tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     no_dropout = ["--model.denoiser.dropout", "0"]
     assert main([*settings(packed, one, max_epochs=2), *no_dropout]) == 0
@@ -223,6 +223,18 @@ def test_the_shipped_configs_are_complete(name: str) -> None:
     assert config.data.window == config.model.denoiser.window
     assert config.model.seed == config.data.seed == config.seed
     assert {"lexicon-ise", "lexicon-tsm", "lexicon-csq", "lexicon-svk", "lexicon-ukl"} < set(config.data.unseen)
+
+
+def test_sizes_that_do_not_fit_are_refused_in_one_line(packed: Path, tmp_path: Path,
+                                                       capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*settings(packed, tmp_path), "--model.denoiser.width", "17"]) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith("train_pose_diffusion: error: width must be")
+    assert not (tmp_path / "model").exists()
+
+
+def test_prepared_by_workers_the_samples_are_the_same(finished: Path, packed: Path, tmp_path: Path) -> None:
+    assert main([*settings(packed, tmp_path), "--data.workers", "1"]) == 0
+    assert column(tmp_path, "loss/total") == column(finished, "loss/total")
 
 
 def test_a_file_named_cpu_goes_before_the_shipped_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
