@@ -13,16 +13,18 @@ from pathlib import Path
 import numpy as np
 
 from pose_diffusion.corruption import CASES, LEVELS, corrupt
-from pose_diffusion.layout import HOLISTIC
+from pose_diffusion.layout import BODY, HOLISTIC
 from pose_diffusion.training.data import Pack
 
 TEST_CLIPS = Path(__file__).with_name("test_clips.txt")
 UNSEEN = ("Mujster__Sign-Language-DL", "Rishi-11-2__Sign_Language_Detection",
           *(f"lexicon-{language}" for language in ("ise", "tsm", "csq", "svk", "ukl")))
 TUNING = ("Prakhar-1401__Sign_detection_project", "surtecha__SignLangNET", "lexicon-swl", "lexicon-ssp")
+LEFT_OUT = ("lexicon-gss",)  # half of its clips have six frames, others reach 30 shoulder widths beyond the picture
 INNER = HOLISTIC.parts["right_hand"].stop  # body and hands come first; the face is not measured
 NOMINAL_FPS = 20.  # of the archives, which do not know theirs
 CONFIDENT = .5  # of the original estimate, from which on it counts as the truth
+ON_ARM = .5  # shoulder widths between a hand's wrist and the body's; a hand further off is no truth but a capture error
 GAPS = ((1, 2), (3, 8), (9, 20), (21, 10**9))
 EDGE = len(GAPS)
 
@@ -76,8 +78,9 @@ class Trial:
     truth : np.ndarray
         `(N, K, 3)` float32.
     valid : np.ndarray
-        `(N, K)` bool: the original estimate was confident, and the damaged clip shows the point in some frame.
-        (What is never seen cannot be interpolated; a constant would stand for every baseline.)
+        `(N, K)` bool: the original estimate was confident, a hand sat on its own arm (`ON_ARM`), and the damaged clip
+        shows the point in some frame. (What is never seen cannot be interpolated; a constant would stand for every
+        baseline.)
     touched, observed : np.ndarray
         `(N, K)` bool: lost or moved; still reported.
     gap : np.ndarray
@@ -149,7 +152,8 @@ def draw_clips(counts: dict[str, int]) -> dict[str, list[str]]:
     unseen = [f"{name}/{i}" for name in UNSEEN for i in range(counts[name])]
     training = []
     for lexicon in (False, True):
-        sources = [n for n in sorted(counts) if n not in UNSEEN + TUNING and n.startswith("lexicon-") == lexicon]
+        sources = [name for name in sorted(counts)
+                   if name not in UNSEEN + TUNING + LEFT_OUT and name.startswith("lexicon-") == lexicon]
         wanted = sum(name.startswith("lexicon-") == lexicon for name in unseen)
         for name, share in zip(sources, np.array_split(np.arange(wanted), len(sources))):
             training += _draw(name, counts[name], len(share))
@@ -190,12 +194,22 @@ def damage(pack: Pack, clips: Sequence[int], row: Row) -> Trial:
         damaged = corrupt(xyz, confidence > 0, row.case, row.level, rng)
         known.append(Known(damaged.xyz, damaged.observed, np.arange(len(xyz)) / (pack.fps[i] or NOMINAL_FPS), seed))
         observed = damaged.observed[:, :INNER]
-        valid = (confidence[:, :INNER] >= CONFIDENT) & observed.any(axis=0)
+        valid = trusted(xyz, confidence) & observed.any(axis=0)
         truths.append(xyz[:, :INNER])
         parts.append((valid, damaged.touched[:, :INNER], observed, gaps(observed)))
     valid, touched, observed, gap = (np.concatenate(part) for part in zip(*parts))
     clip = np.repeat(np.arange(len(known)), [len(k.xyz) for k in known])
     return Trial(known, np.concatenate(truths), valid, touched, observed, gap, clip)
+
+
+def trusted(xyz: np.ndarray, confidence: np.ndarray) -> np.ndarray:
+    """Which points of an undamaged clip are true: `(T, K, 3)` and `(T, K)` to `(T, INNER)` bool."""
+    true = confidence[:, :INNER] >= CONFIDENT
+    for hand, side in (("left_hand", "LEFT"), ("right_hand", "RIGHT")):
+        part, wrist = HOLISTIC.parts[hand], HOLISTIC.index(BODY, f"{side}_WRIST")
+        off = np.linalg.norm((xyz[:, part.start] - xyz[:, wrist])[:, :2], axis=-1) > ON_ARM
+        true[:, part] &= ~(off & (confidence[:, wrist] > 0))[:, None]
+    return true
 
 
 def gaps(observed: np.ndarray) -> np.ndarray:

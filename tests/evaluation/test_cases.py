@@ -8,6 +8,7 @@ import pytest
 from pose_diffusion.evaluation.cases import (
     EDGE,
     INNER,
+    LEFT_OUT,
     ROWS,
     TUNING,
     UNSEEN,
@@ -19,7 +20,9 @@ from pose_diffusion.evaluation.cases import (
     gaps,
     read_clips,
     training_clips,
+    trusted,
 )
+from pose_diffusion.layout import BODY, HOLISTIC
 from tests.evaluation.constructed import pack
 
 COUNTS = {"a": 4, UNSEEN[0]: 2, TUNING[0]: 3}
@@ -38,7 +41,7 @@ def test_the_fixed_list_holds_all_unseen_clips_and_as_many_of_training_signers()
     assert {i.split("/")[0] for i in unseen} == set(UNSEEN)
     assert sum(i.startswith("lexicon-") for i in unseen) == sum(i.startswith("lexicon-") for i in training) == 180
     assert {i.split("/")[0] for i in tuning} == set(TUNING)
-    assert not {i.split("/")[0] for i in training} & {*UNSEEN, *TUNING}
+    assert not {i.split("/")[0] for i in training} & {*UNSEEN, *TUNING, *LEFT_OUT}
 
 
 def test_the_fixed_list_is_what_is_drawn_from_the_data(data_folder: Path, lexicon: Path) -> None:
@@ -90,6 +93,17 @@ def test_what_a_damaged_clip_never_shows_does_not_count() -> None:
     result = damage(clips, [1], Row("frame_drop", 3))
     assert not result.valid[:, 30].any()
     assert result.valid[:, 0].all()
+
+
+def test_a_hand_on_the_other_arm_is_no_truth() -> None:
+    xyz, confidence = pack({"a": 2}).clip(1)
+    left = HOLISTIC.parts["left_hand"]
+    assert trusted(xyz, confidence).all()
+    xyz[3, left, 0] += 2
+    assert np.array_equal(np.flatnonzero(~trusted(xyz, confidence)[:, left].all(axis=1)), [3])
+    assert trusted(xyz, confidence)[3, left.stop:].all()
+    confidence[3, HOLISTIC.index(BODY, "LEFT_WRIST")] = 0  # without an arm nobody can say
+    assert trusted(xyz, confidence)[3, left].all()
 
 
 def test_gaps_are_told_by_length_and_by_their_place() -> None:
