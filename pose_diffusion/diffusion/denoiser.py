@@ -323,7 +323,7 @@ class Denoiser(nn.Module):
         weight = self.choice(hidden).float()
         settled = (begin.exact & begin.known)[..., :self.inner, None]
         first = torch.zeros_like(weight[..., :1]), torch.full_like(weight[..., 1:], -1e4)
-        weight = torch.where(settled, torch.cat(first, dim=-1), weight).softmax(-1)
+        weight = softmax(torch.where(settled, torch.cat(first, dim=-1), weight))
         inner = (weight.unsqueeze(-1) * begin.candidates).sum(-2)
         face = self.face_choice(x).float().view(batch, frames, 1, FACE_CANDIDATES, 1)
         settled = (begin.exact & begin.known)[..., self.inner:, None]
@@ -359,6 +359,12 @@ class Denoiser(nn.Module):
         out = self.head(self.final(hidden)).float().view(x.shape)
         outwards = level * doubt * inwards  # c_out, without another root
         return encoded.mean + c_skip(level, SKIP * doubt) * away + outwards * encoded.spread * out
+
+
+def softmax(x: Tensor) -> Tensor:
+    """Over the last dimension; on a CPU torch's own takes six times as long over as few values as these."""
+    high = (x - x.amax(-1, keepdim=True)).exp()
+    return high / high.sum(-1, keepdim=True)
 
 
 def embed(c_noise: Tensor) -> Tensor:

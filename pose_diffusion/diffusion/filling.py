@@ -2,8 +2,8 @@
 
 A network that has to learn that a hand moves with its wrist, or that a track goes on smoothly, learns the signers of
 its training data by heart on the way. So the filled observation and a handful of classical estimates (smoothed, without
-suspicious points, with the hands exchanged, led by the palm) are computed here, and the network only chooses between them
-point by point and adds a residual. All of it is torch on batches, the same code in training and use.
+suspicious points, with the hands exchanged, led by the palm) are computed here, and the network only chooses
+between them point by point and adds a residual. All of it is torch on batches, the same code in training and use.
 """
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from torch.nn import functional as F
 
 from pose_diffusion.layout import BODY, FACE, FACE_ANCHOR, LEFT_HAND, RIGHT_HAND, Layout
 
-CANDIDATES = ("filled", "smooth 5", "smooth 9", "smooth 13", "broad", "trusted", "trusted smooth", "other hand", "palms", "mean")
+CANDIDATES = ("filled", "smooth 5", "smooth 9", "smooth 13", "broad", "trusted", "trusted smooth",
+              "other hand", "palms", "mean")
 FACE_CANDIDATES = 5  # the face has the first five only
 RIDGE = .01  # squared shoulder widths: how far the palm must move before it is believed
 TICK = .002  # shoulder widths that a frame counts for where nothing moves
@@ -79,11 +80,12 @@ def neighbours(mask: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _at(values: Tensor, index: Tensor) -> Tensor:
-    """values `(B, T, K, 3)` at frame `index` `(B, T, K)`, clamped into the clip."""
+    """Values `(B, T, K, 3)` at frame `index` `(B, T, K)`, clamped into the clip."""
     return values.gather(1, index.clamp(0, values.shape[1] - 1).unsqueeze(-1).expand(*index.shape, values.shape[-1]))
 
 
-def interpolate(values: Tensor, mask: Tensor, seconds: Tensor, default: Tensor, progress: Tensor | None = None) -> Filled:
+def interpolate(values: Tensor, mask: Tensor, seconds: Tensor, default: Tensor,
+                progress: Tensor | None = None) -> Filled:
     """Linear between observations, constant beyond the outer ones, `default` `(K, 3)` for points never observed.
 
     Linear in `seconds` `(B, T)`, or in `progress` `(B, T)` where that is given.
@@ -226,8 +228,8 @@ class Filler:
         pace = path(arms.features)
         parts = [interpolate(features[:, :, body], known[..., body], seconds, self.mean[body], pace)]
         for hand, wrist, palm in zip(self.hands, self.wrists, self.palms):
-            parts.append(self._fill_hand(features[:, :, hand], known[..., hand], seconds, parts[0].features, wrist, palm,
-                                         self.mean[hand]))
+            parts.append(self._fill_hand(features[:, :, hand], known[..., hand], seconds, parts[0].features, wrist,
+                                         palm, self.mean[hand]))
         if mask.shape[-1] > self.inner:
             face = slice(self.inner, None)
             parts.append(interpolate(features[:, :, face], known[..., face], seconds, self.mean[face], pace))
@@ -251,7 +253,7 @@ class Filler:
         return self.exchange(obs, free & (cost_other + .1 < cost_same))
 
     def _wrist_distance(self, obs: Observation, hands: tuple[slice, ...]) -> Tensor:
-        """`(B, T)`: distances of the hands given as left and right to the body's left and right wrist, where both are seen."""
+        """`(B, T)`: distance of the hands, given as left and right, to the body's wrists, where both are seen."""
         total = torch.zeros_like(obs.seconds)
         for wrist, part in zip(self.wrists, hands):
             seen = obs.mask[..., wrist] & obs.mask[..., part.start]

@@ -31,7 +31,7 @@ VARIABLE = "POSE_DIFFUSION_MODEL"
 FORMAT = "pose_diffusion 1"
 MAX_BYTES = 2**30  # of a weights file: more is not a model of this package
 SIGMA_MIN, SIGMA_MAX, RHO = .02, 80., 7.
-WINDOWS_AT_ONCE = 128
+WINDOWS_AT_ONCE = 64
 
 
 class ModelError(ValueError):

@@ -82,8 +82,10 @@ def cover(lengths: list[int], size: int, overlap: int, device: torch.device | st
         starts[-1] = max(0, length - size)  # the last one ends with the clip
         clip += [i] * len(starts)
         first += starts
-        fades += [_fade(size, overlap, s == 0, s + size >= length) * (torch.arange(s, s + size) < length) for s in starts]
-    raw = Windows(torch.tensor(clip), torch.tensor(first), size, torch.ones(len(fades), size), max(lengths), len(lengths))
+        fades += [_fade(size, overlap, s == 0, s + size >= length) * (torch.arange(s, s + size) < length)
+                  for s in starts]
+    raw = Windows(torch.tensor(clip), torch.tensor(first), size, torch.ones(len(fades), size), max(lengths),
+                  len(lengths))
     fade = torch.stack(fades)
     total = raw.cut(raw.join(fade.unsqueeze(-1))).squeeze(-1)
     weight = torch.where(fade > 0, fade / total.clamp(min=1e-6), 0.)

@@ -63,5 +63,5 @@ def change_tempo(xyz: np.ndarray, confidence: np.ndarray, factor: float) -> tupl
     weight = (at - low).astype(np.float32)
     out = xyz[low] + weight[:, None, None] * (xyz[low + 1] - xyz[low])
     both = np.minimum(confidence[low], confidence[low + 1])
-    pure = np.where(weight[:, None] < 1e-4, confidence[low], np.where(weight[:, None] > 1 - 1e-4, confidence[low + 1], both))
-    return out, pure
+    last = weight[:, None] > 1 - 1e-4
+    return out, np.where(weight[:, None] < 1e-4, confidence[low], np.where(last, confidence[low + 1], both))

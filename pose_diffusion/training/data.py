@@ -189,7 +189,7 @@ class Windows(Dataset):
 
     def __getitem__(self, i: int) -> dict[str, np.ndarray]:
         rng = np.random.default_rng((self.seed, i))
-        clip = self.clips[min(np.searchsorted(self.cumulative, rng.random()), len(self.clips) - 1)]
+        clip = self.clips[min(int(np.searchsorted(self.cumulative, rng.random())), len(self.clips) - 1)]
         xyz, confidence = self.pack.clip(clip)
         if len(xyz) > 4 and rng.random() < .6:
             xyz, confidence = change_tempo(xyz, confidence, _log_uniform(rng, .8, 1.6))
@@ -254,7 +254,7 @@ def statistics(pack: Pack, clips: np.ndarray, layout: Layout, limit: int = 3000)
     rng = np.random.default_rng(0)
     to_features = layout.to_features
     pairs = (to_features != 0).astype(np.float32)
-    sums = np.zeros((4, len(layout), 3))
+    sums = np.zeros((3, len(layout), 3))
     counts = np.zeros((2, len(layout), 1))
     for i in rng.permutation(clips)[:limit]:
         xyz, confidence = pack.clip(i)
@@ -265,8 +265,8 @@ def statistics(pack: Pack, clips: np.ndarray, layout: Layout, limit: int = 3000)
         both = known[lag:] & known[:len(known) - lag]
         step = (features[lag:] - features[:len(features) - lag])**2 * both
         fps = pack.fps[i] or 20.
-        sums += share * np.stack([(features * known).sum(0), (features**2 * known).sum(0), step.sum(0) * fps / max(lag, 1),
-                                  np.zeros_like(step.sum(0))])
+        walked = step.sum(0) * fps / max(lag, 1)
+        sums += share * np.stack([(features * known).sum(0), (features**2 * known).sum(0), walked])
         counts += share * np.stack([known.sum(0), both.sum(0)])
     mean = sums[0] / np.maximum(counts[0], 1e-9)
     std = np.sqrt(np.maximum(sums[1] / np.maximum(counts[0], 1e-9) - mean**2, 1e-6))

@@ -1,7 +1,7 @@
 """What training minimises: errors as a share of those of the best simple estimate, plus the diffusion loss.
 
-A share, so that a gap of one frame counts as much as a hand that is lost for a second: what matters to a user is whether
-the result is better than the filter at hand.
+A share, so that a gap of one frame counts as much as a hand that is lost for a second: what matters to a user is
+whether the result is better than the filter at hand.
 """
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ PART_WEIGHT = {"body": 1., "left_hand": 2., "right_hand": 2., "face": .15}
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weights of the terms: error of the mean, its velocity, the expected error, the diffusion loss and its velocity."""
+    """Weights of the terms: error of the mean where damaged and elsewhere, of handshapes, of velocity; the expected
+    error; the diffusion loss and that of its velocity.
+    """
 
     mean: float = 1.
     untouched: float = .3
@@ -131,8 +133,7 @@ def losses(model: Denoiser, batch: dict[str, Tensor], sigma: Tensor, noise: Tens
     expected = encoded.error.clamp(min=1e-3)
     terms["error"] = ratio(((expected.log() + plain / expected) * free).sum(), free.sum())
     terms |= _diffusion(model, encoded, target, both, sigma, noise)
-    names = weights.__dict__
-    terms["total"] = sum((names[name] * value for name, value in list(terms.items())), torch.zeros((), device=truth.device))
+    terms["total"] = torch.stack([getattr(weights, name) * value for name, value in terms.items()]).sum()
     return terms
 
 
@@ -141,7 +142,8 @@ def _estimate(begin: Start, name: str, inner: int) -> Tensor:
     return torch.cat([begin.candidates[..., CANDIDATES.index(name), :], begin.filled[:, :, inner:]], dim=2)
 
 
-def _diffusion(model: Denoiser, encoded: Encoded, target: Tensor, weight: Tensor, sigma: Tensor, noise: Tensor) -> dict[str, Tensor]:
+def _diffusion(model: Denoiser, encoded: Encoded, target: Tensor, weight: Tensor, sigma: Tensor,
+               noise: Tensor) -> dict[str, Tensor]:
     """EDM's loss in the state space (Karras et al. 2022, eq. 8 with its weighting), Huber beyond two units."""
     clean = torch.where(weight.unsqueeze(-1) > 0, target, encoded.mean.detach())
     clean = torch.where(encoded.spread > 0, clean, encoded.filled)
