@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -43,7 +44,8 @@ def main() -> None:
     parser.add_argument("--long", nargs=2, type=int, metavar=("MINUTES", "POINTS"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.long:
-        print(*long_video(*args.long, args.model))
+        minutes, points = args.long
+        print(*long_video(minutes, points, args.model))
         return
     print(machine())
     for device in ("cpu", *(["cuda"] if torch.cuda.is_available() else [])):
@@ -100,7 +102,7 @@ def batch_rows(model: PoseDiffusion, row: Row) -> None:
     for points in (178, 586):
         poses = [clip(path, FRAMES, points) for path in files]
         for steps in (1, STEPS):
-            seconds = best(lambda poses=poses, steps=steps: refine_many(poses, steps=steps, model=model))
+            seconds = best(partial(refine_many, poses, steps=steps, model=model))
             row(f"refine_many, {BATCH} poses x {FRAMES} frames x {points} points x {steps} steps", f"{seconds:.3f} s")
 
 
@@ -108,7 +110,7 @@ def clip_rows(model: PoseDiffusion, row: Row) -> None:
     """One clip."""
     pose = clip(min(LEXICON.glob("*/*.pose")), 100, 178)
     for steps in (1, 4, STEPS):
-        seconds = best(lambda steps=steps: refine(pose, steps=steps, model=model))
+        seconds = best(partial(refine, pose, steps=steps, model=model))
         row(f"refine, 100 frames x 178 points x {steps} steps", f"{seconds:.3f} s")
 
 
@@ -161,7 +163,7 @@ def long_rows(model: str | None, row: Row) -> None:
             out = run(__file__, "--long", str(minutes), str(points), *(["--model", model] if model else []))
             seconds, size, memory, before = (float(word) for word in out.split())
             row(f"refine, {minutes} min of {points} points at {FPS} fps",
-                f"{seconds:.1f} s; pose and result {size:.0f} MB each, {memory:.0f} MB beside them ({before:.0f} at the start)")
+                f"{seconds:.1f} s; {size:.0f} MB each for pose and result, {memory:.0f} MB more (start: {before:.0f})")
 
 
 def run(*args: str) -> str:

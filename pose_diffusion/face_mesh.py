@@ -60,13 +60,10 @@ def blend(shape: FaceShape, values: np.ndarray, known: np.ndarray) -> np.ndarray
     np.ndarray
         `(T, M, D)`: the weighted mean of the nearest contour points that count, 0 where none does.
     """
-    total = np.zeros((len(values), len(shape.mesh), values.shape[2]))
-    weights = np.zeros(total.shape[:2])
-    for near, weight in zip(shape.near.T, shape.weight.T):
-        share = known[:, near] * weight
-        total += share[..., None] * values[:, near]
-        weights += share
-    return total / np.maximum(weights, 1e-12)[..., None]
+    matrix = np.zeros((len(shape.mesh), len(shape.contour)))
+    np.put_along_axis(matrix, shape.near, shape.weight, axis=1)
+    total = np.tensordot(np.where(known[..., None], values, 0.0), matrix, axes=(1, 1)).transpose(0, 2, 1)
+    return total / np.maximum(known @ matrix.T, 1e-12)[..., None]
 
 
 def place(shape: FaceShape, contour: np.ndarray, known: np.ndarray) -> np.ndarray:
