@@ -178,7 +178,7 @@ class _Reader:
         self.network, self.filler, self.obs = network, network.filler, obs
         lengths = obs.valid.sum(1).tolist()
         size = network.config.window
-        self.windows = windowing.cover(lengths, size, size // 4, obs.xyz.device)
+        self.windows = windowing.cover(lengths, size, size // 4, obs.xyz.device, frames=obs.xyz.shape[1])
         begin = start(self.filler, obs)
         self.spread = network.spread(begin)
         self.per_spread = torch.where(self.spread > 0, 1 / self.spread.clamp(min=1e-6), 0.)

@@ -58,7 +58,8 @@ class Windows:
         return out.view(self.clips, self.frames + self.size, *x.shape[2:])[:, :self.frames]
 
 
-def cover(lengths: list[int], size: int, overlap: int, device: torch.device | str = "cpu") -> Windows:
+def cover(lengths: list[int], size: int, overlap: int, device: torch.device | str = "cpu", *,
+          frames: int | None = None) -> Windows:
     """Cover clips with windows.
 
     Parameters
@@ -69,6 +70,8 @@ def cover(lengths: list[int], size: int, overlap: int, device: torch.device | st
         Frames of a window, and of its overlap with the next; at least one of them.
     device : torch.device or str
         Where the tensors are to be.
+    frames : int, optional
+        Of the padded batch; by default the longest clip's.
 
     Returns
     -------
@@ -84,8 +87,8 @@ def cover(lengths: list[int], size: int, overlap: int, device: torch.device | st
         first += starts
         fades += [_fade(size, overlap, s == 0, s + size >= length) * (torch.arange(s, s + size) < length)
                   for s in starts]
-    raw = Windows(torch.tensor(clip), torch.tensor(first), size, torch.ones(len(fades), size), max(lengths),
-                  len(lengths))
+    raw = Windows(torch.tensor(clip), torch.tensor(first), size, torch.ones(len(fades), size),
+                  frames or max(lengths), len(lengths))
     fade = torch.stack(fades)
     total = raw.cut(raw.join(fade.unsqueeze(-1))).squeeze(-1)
     weight = torch.where(fade > 0, fade / total.clamp(min=1e-6), 0.)
