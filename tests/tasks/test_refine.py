@@ -2,8 +2,6 @@
 from __future__ import annotations
 
 import copy
-import tracemalloc
-from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,53 +14,19 @@ from pose_format import Pose
 from pose_format.numpy import NumPyPoseBody
 
 from pose_diffusion import fill_missing, refine, refine_many
-from pose_diffusion.clip import encode
-from pose_diffusion.diffusion.denoiser import Denoiser
 from pose_diffusion.diffusion.model import PoseDiffusion
-from pose_diffusion.layout import BODY, FACE, HOLISTIC, LEFT_HAND, RIGHT_HAND, UnknownSchemaError, locate
+from pose_diffusion.layout import BODY, FACE, LEFT_HAND, RIGHT_HAND
 from pose_diffusion.tasks import refine as task
 from pose_diffusion.tasks.refine import fill_missing_steps, refine_steps
-from tests.models import TINY, random_model
-from tests.poses import assert_same_bits, component, constructed_pose, describe, lose, part, to_bytes
-from tests.test_clip import KINDS, at_rate, gaps, one_frame, twice
-
-ROUNDING = 2e-3  # pixels: what float32 leaves of a result when it is computed in another batch
-
-
-@pytest.fixture(scope="module")
-def model() -> PoseDiffusion:
-    return random_model()
+from tests.models import random_model
+from tests.poses import assert_same_bits, constructed_pose, describe, to_bytes
+from tests.tasks.looking import ROUNDING, distance, lost_hand, place, seen, values
+from tests.test_clip import KINDS, gaps, one_frame, twice
 
 
 @pytest.fixture(params=list(KINDS))
 def any_pose(request: pytest.FixtureRequest, real_pose: Pose) -> Pose:
     return KINDS[request.param](real_pose)
-
-
-def place(pose: Pose) -> np.ndarray:
-    """The layout's points among those of the pose."""
-    found = locate(pose.header, HOLISTIC)
-    return found[found >= 0]
-
-
-def seen(pose: Pose) -> np.ndarray:
-    """`(T, people, points)` bool."""
-    return (pose.body.confidence > 0) & ~np.ma.getmaskarray(pose.body.data).any(-1)
-
-
-def values(pose: Pose) -> np.ndarray:
-    return np.ma.getdata(pose.body.data)
-
-
-def lost_hand(frames: int = 30, **options: Any) -> Pose:
-    """The right hand is lost for a third of the clip."""
-    pose = constructed_pose(frames, **options)
-    return lose(pose, slice(frames // 3, 2 * frames // 3), part(pose, RIGHT_HAND))
-
-
-def distance(a: Pose, b: Pose) -> np.ndarray:
-    """`(T, people, points)` in pixels."""
-    return np.linalg.norm(values(a)[..., :2] - values(b)[..., :2], axis=-1)
 
 
 # Pose in, new Pose out
@@ -306,196 +270,3 @@ def test_any_length_rate_and_pattern_of_loss(frames: int, people: int, lost: flo
     assert values(result)[seen(pose)].tobytes() == values(pose)[seen(pose)].tobytes()
     assert seen(result)[:, :, place(pose)].all()
     assert np.isfinite(values(result)).all()
-
-
-# Long poses
-
-
-@pytest.fixture
-def short_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(task, "CHUNK", 64)
-    monkeypatch.setattr(task, "MARGIN", 16)
-
-
-def roughness(pose: Pose) -> np.ndarray:
-    """`(T - 2,)` pixels: the largest second difference of any point of the body and hands."""
-    inner = place(pose)[:HOLISTIC.parts["face"].start]
-    return np.linalg.norm(np.diff(values(pose)[:, 0, inner, :2], n=2, axis=0), axis=-1).max(1)
-
-
-def whole_and_chunked(pose: Pose, model: PoseDiffusion, steps: int,
-                      monkeypatch: pytest.MonkeyPatch) -> tuple[Pose, Pose]:
-    whole = refine(pose, steps=steps, model=model)
-    monkeypatch.setattr(task, "CHUNK", 64)
-    monkeypatch.setattr(task, "MARGIN", 16)
-    return whole, refine(pose, steps=steps, model=model)
-
-
-def borders(frames: int) -> list[int]:
-    """Second differences that touch frames of two chunks."""
-    return sorted({f for first in range(64, frames, 64) for f in range(first - 18, min(first + 17, frames - 2))})
-
-
-@pytest.mark.parametrize("frames", [97, 128, 129, 200])
-def test_a_long_pose_has_no_seams(monkeypatch: pytest.MonkeyPatch, frames: int) -> None:
-    """A network that chooses between smooth estimates: nothing jumps where chunks meet, and all is as in one piece."""
-    pose = constructed_pose(frames)
-    pose = lose(pose, slice(60, 70), part(pose, RIGHT_HAND))
-    whole, chunked = whole_and_chunked(pose, PoseDiffusion(Denoiser(TINY)), 1, monkeypatch)
-    assert (values(chunked) != values(whole)).any()
-    assert roughness(chunked)[borders(frames)].max() <= 1.05 * roughness(whole)[borders(frames)].max()
-    assert distance(chunked, whole)[:, :, place(pose)].mean() < .1 * distance(whole, pose)[seen(pose)].mean()
-
-
-def test_samples_are_no_rougher_where_chunks_meet(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole, chunked = whole_and_chunked(lost_hand(300), PoseDiffusion(Denoiser(TINY)), 4, monkeypatch)
-    assert roughness(chunked)[borders(300)].mean() <= 1.1 * roughness(whole).mean()
-
-
-def test_a_chunk_border_is_where_it_was_without_a_border(model: PoseDiffusion, short_chunks: None) -> None:
-    """The blend of what two chunks say lies between them, frame by frame."""
-    chunks = task._chunks(200)
-    assert [(c.low, c.first, c.high) for c in chunks] == [(0, 0, 80), (48, 64, 144), (112, 128, 200), (176, 192, 200)]
-    pose = constructed_pose(200)
-    canvas = task._Canvas(pose)
-    for level, chunk in enumerate(chunks):
-        body = chunk.of(pose).body
-        canvas.add(chunk, NumPyPoseBody(25, np.full_like(values(pose)[chunk.low:chunk.high], level), body.confidence))
-    course = values(canvas.pose)[:, 0, 0, 0]
-    assert (np.diff(course) >= -1e-6).all()
-    assert np.diff(course).max() < 1 / 8
-    assert course[0] == 0
-    assert course[100] == 1
-    assert course[150] == 2
-
-
-def test_contracts_hold_for_long_poses(real_bytes: bytes, model: PoseDiffusion, short_chunks: None) -> None:
-    one = Pose.read(real_bytes)
-    frames = np.arange(250) % len(one.body.data)
-    pose = Pose(one.header, one.body[frames])
-    before = copy.deepcopy(pose)
-    filled = fill_missing(pose, steps=2, model=model)
-    assert_same_bits(pose, before)
-    kept, here = seen(pose), place(pose)
-    assert values(filled)[kept].tobytes() == values(pose)[kept].tobytes()
-    assert filled.body.confidence[kept].tobytes() == pose.body.confidence[kept].tobytes()
-    assert seen(filled)[:, :, here].all()
-    assert describe(filled.header) == describe(pose.header)
-    assert filled.header is not pose.header
-    assert_same_bits(refine(pose, strength=0, model=model), pose)
-    result = refine(pose, model=model)
-    assert np.array_equal(values(Pose.read(to_bytes(result)))[:, :, here], values(result)[:, :, here])
-
-
-def test_the_last_step_of_a_long_pose_is_the_result(model: PoseDiffusion, short_chunks: None) -> None:
-    pose = lost_hand(150, people=2)
-    shown = list(refine_steps(pose, steps=3, model=model))
-    assert len(shown) == 3
-    assert_same_bits(shown[-1], refine(pose, steps=3, model=model))
-    assert [values(p).shape for p in refine_steps(pose, strength=0, steps=2, model=model)] == [values(pose).shape] * 2
-
-
-def test_a_long_pose_among_short_ones(model: PoseDiffusion, short_chunks: None) -> None:
-    poses = [lost_hand(20), lost_hand(150), lost_hand(30)]
-    for pose, result in zip(poses, refine_many(poses, model=model)):
-        assert np.allclose(values(result), values(refine(pose, model=model)), atol=ROUNDING)
-
-
-def peak(pose: Pose, model: PoseDiffusion) -> int:
-    tracemalloc.start()
-    try:
-        refine(pose, model=model)
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-
-
-def test_memory_grows_only_by_the_result(model: PoseDiffusion, short_chunks: None) -> None:
-    short, long = constructed_pose(300), constructed_pose(1500)
-    growth = values(long).nbytes + long.body.confidence.nbytes - values(short).nbytes - short.body.confidence.nbytes
-    refine(short, model=model)
-    assert peak(long, model) - peak(short, model) < 1.5 * growth
-
-
-def test_the_real_sizes_of_chunks(model: PoseDiffusion) -> None:
-    frames = task.CHUNK + 2 * task.MARGIN + 300
-    one = constructed_pose(100).get_components([BODY, LEFT_HAND, RIGHT_HAND])
-    pose = Pose(one.header, one.body[np.abs((np.arange(frames) + 99) % 198 - 99)])  # to and fro
-    pose = lose(pose, slice(task.CHUNK - 5, task.CHUNK + 5), part(pose, LEFT_HAND))
-    result = fill_missing(pose, model=model)
-    assert values(result)[seen(pose)].tobytes() == values(pose)[seen(pose)].tobytes()
-    rough = roughness(refine(pose, model=model))
-    border = slice(task.CHUNK - task.MARGIN - 2, task.CHUNK + task.MARGIN + 2)
-    assert np.delete(rough, np.arange(border.start, border.stop)).max() * 1.1 >= rough[border].max()
-
-
-# What is refused
-
-
-@pytest.mark.parametrize(("options", "word"), [
-    ({"strength": -.1}, "strength"), ({"strength": 1.1}, "strength"), ({"strength": float("nan")}, "strength"),
-    ({"steps": 0}, "steps"), ({"steps": 1001}, "steps"), ({"steps": 1.5}, "steps"), ({"steps": "many"}, "steps"),
-    ({"seed": -1}, "seed"), ({"seed": 2**63}, "seed"), ({"seed": .5}, "seed"),
-    ({"guidance": float("inf")}, "guidance"), ({"keep": FACE}, "keep"), ({"keep": ["NOSE"]}, "keep.*FACE_LANDMARKS"),
-    ({"keep": [(BODY, "TAIL")]}, "keep.*TAIL"), ({"keep": [3]}, "keep"), ({"keep": [(BODY,)]}, "keep"),
-])
-def test_arguments_out_of_range(model: PoseDiffusion, options: dict[str, Any], word: str) -> None:
-    pose = constructed_pose(3)
-    for call in (lambda: refine(pose, model=model, **options),
-                 lambda: refine_many([pose, pose], model=model, **options),
-                 lambda: list(refine_steps(pose, model=model, **options))):
-        with pytest.raises(ValueError, match=word) as caught:
-            call()
-        assert "\n" not in str(caught.value)
-
-
-def unknown_schema(pose: Pose) -> Pose:
-    header = copy.deepcopy(pose.header)
-    header.components = [component("pose_keypoints_2d", [str(i) for i in range(header.total_points())])]
-    return Pose(header, pose.body)
-
-
-def not_finite(value: float) -> Callable[[Pose], Pose]:
-    def spoil(pose: Pose) -> Pose:
-        data = values(pose).copy()
-        data[2, 0, 5, 1] = value
-        return Pose(pose.header, NumPyPoseBody(pose.body.fps, data, pose.body.confidence))
-
-    return spoil
-
-
-BAD: dict[str, tuple[Callable[[Pose], Pose], str]] = {
-    "no frames": (lambda pose: Pose(pose.header, pose.body[:0]), "no frames"),
-    "NaN": (not_finite(np.nan), "frame 2 is NaN"),
-    "infinity": (not_finite(np.inf), "frame 2 is NaN or infinite"),
-    "no rate": (at_rate(0), "frame rate"),
-    "a rate that is no number": (at_rate(float("nan")), "frame rate"),
-    "unknown schema": (unknown_schema, "pose_keypoints_2d"),
-    "another header": (lambda pose: Pose(constructed_pose(1).get_components([BODY]).header, pose.body), "does not fit"),
-}
-
-
-@pytest.mark.parametrize("kind", list(BAD))
-def test_poses_that_nothing_can_be_done_with(model: PoseDiffusion, kind: str) -> None:
-    make, word = BAD[kind]
-    good, bad = constructed_pose(4), make(constructed_pose(4))
-    with pytest.raises(ValueError, match=word):
-        refine(bad, model=model)
-    with pytest.raises(ValueError, match=f"^pose 1: .*{word}"):
-        refine_many([good, bad], model=model)
-    with pytest.raises(ValueError, match=word):
-        list(refine_steps(bad, model=model))
-    with pytest.raises(ValueError, match=word):
-        refine(bad, strength=0, model=model)
-
-
-def test_an_unknown_schema_has_its_own_error(model: PoseDiffusion) -> None:
-    with pytest.raises(UnknownSchemaError, match="pose_keypoints_2d"):
-        refine_many([constructed_pose(2), unknown_schema(constructed_pose(2))], model=model)
-
-
-def test_without_the_hands_of_the_header_nothing_is_invented_for_them(model: PoseDiffusion) -> None:
-    pose = constructed_pose(8).get_components([BODY])
-    result = refine(pose, model=model)
-    assert describe(result.header) == describe(pose.header)
-    assert [clip.confidence[:, HOLISTIC.parts["left_hand"]].max() for clip in encode(result)] == [0]
