@@ -20,13 +20,13 @@ from torch.nn import functional as F
 from pose_diffusion.diffusion.condition import Condition
 from pose_diffusion.diffusion.filling import CANDIDATES, FACE_CANDIDATES, Filler, Start, average
 from pose_diffusion.diffusion.schedule import c_in, c_noise, c_skip
-from pose_diffusion.layout import LAYOUTS, Layout
+from pose_diffusion.diffusion.wiener import Prior, nothing
+from pose_diffusion.layout import BODY_POINTS, HAND_POINTS, LAYOUTS, Layout
 
 LEVELS = {"body": .03, "left_hand": .04, "right_hand": .04, "face": .01}  # capture noise in shoulder widths, per part
-# What passes the skip connection keeps its noise, as a token has fewer units than values and cannot take it out again:
-# with sigma_data 1, samples of four steps from clips learnt by heart were no nearer to them than the filled
-# observation.
-SKIP = .2
+PER_COORDINATE = .8  # std of a coordinate over the mean distance in the plane, for a Gaussian
+STRANGERS = 1.4  # errors in gaps, on sources left out of training, over those expected
+LEAST_OWN = .5  # of a point's expected error is at least its own, the rest may be that of its anchor
 HIDDEN = 32  # of the layer that chooses between a point's candidates
 LOCAL = 3 * (len(CANDIDATES) - 1) + 5  # local statistics of a point that decide between the candidates
 
@@ -106,6 +106,8 @@ class Encoded:
         `(B, T, K, 3)` features: the posterior mean.
     error : Tensor
         `(B, T, K)` expected distance of the mean from the truth in shoulder widths; 0 for exact points.
+    doubt : Tensor
+        `(B, T, K, 3)` std of what is wrong with the features of the mean, in units of the state space.
     spread : Tensor
         `(B, T, K, 3)` units of the state space.
     filled : Tensor
@@ -118,16 +120,12 @@ class Encoded:
 
     mean: Tensor
     error: Tensor
+    doubt: Tensor
     spread: Tensor
     filled: Tensor
     tokens: Tensor
     times: Tensor
     keep: Tensor
-
-    @cached_property
-    def doubt(self) -> Tensor:
-        """`(B, T, K, 3)`: the expected error in units of the state space, .02 to 1: what is left for the decoder."""
-        return (self.error.detach().unsqueeze(-1) / self.spread.clamp(min=1e-6)).clamp(.02, 1)
 
     @cached_property
     def per_spread(self) -> Tensor:
@@ -191,6 +189,10 @@ class Denoiser(nn.Module):
     std: Tensor
     rate: Tensor
     level: Tensor
+    hand_basis: Tensor
+    hand_taps: Tensor
+    body_basis: Tensor
+    body_taps: Tensor
 
     def __init__(self, config: DenoiserConfig):
         super().__init__()
@@ -201,6 +203,10 @@ class Denoiser(nn.Module):
         self.register_buffer("mean", torch.zeros(points, 3))
         self.register_buffer("std", torch.ones(points, 3))
         self.register_buffer("rate", torch.ones(points, 3))
+        for part, count in (("hand", len(HAND_POINTS)), ("body", len(BODY_POINTS))):
+            prior = nothing(count)
+            self.register_buffer(f"{part}_basis", prior.basis)
+            self.register_buffer(f"{part}_taps", prior.taps)
         level = torch.empty(points, 1)
         for part, value in LEVELS.items():
             level[self.layout.parts[part]] = value
@@ -241,7 +247,8 @@ class Denoiser(nn.Module):
 
     @property
     def filler(self) -> Filler:
-        return Filler(self.layout, self.mean)
+        return Filler(self.layout, self.mean, Prior(self.hand_basis, self.hand_taps),
+                      Prior(self.body_basis, self.body_taps))
 
     def spread(self, begin: Start) -> Tensor:
         """`(B, T, K, 3)`: how far the truth may be from the filled observation: capture noise where something is
@@ -263,7 +270,7 @@ class Denoiser(nn.Module):
         centre = (x * valid.unsqueeze(-1)).sum(1, keepdim=True) / valid.unsqueeze(-1).sum(1, keepdim=True).clamp(min=1)
         centred = ((x - centre) / self.std).clamp(-5, 5)
         differences = begin.candidates[..., 1:, :] - begin.candidates[..., :1, :]
-        shown = [CANDIDATES.index(name) - 1 for name in ("smooth 5", "trusted", "other hand")]
+        shown = [CANDIDATES.index(name) - 1 for name in ("trusted", "steady 2", "other hand")]
         picked = differences[..., shown, :]
         since, until = (torch.log1p(10 * t[..., :n].clamp(max=10)) for t in (begin.since, begin.until))
         flags = torch.stack([begin.known[..., :n], begin.exact[..., :n], begin.suspicious], dim=-1).to(x)
@@ -313,7 +320,16 @@ class Denoiser(nn.Module):
         error = F.softplus(self.error(x).float().view(batch, -1, self.inner + 1) - 3)
         error = torch.cat([error[..., :-1], error[..., -1:].expand(-1, -1, len(self.layout) - self.inner)], dim=-1)
         error = error.masked_fill(begin.exact, 0)
-        return Encoded(mean, error, spread, begin.filled, x, times, keep)
+        doubt = self._doubt(error.detach(), begin.known, spread)
+        return Encoded(mean, error, doubt, spread, begin.filled, x, times, keep)
+
+    def _doubt(self, error: Tensor, known: Tensor, spread: Tensor) -> Tensor:
+        """The expected error of points as that of features: what is wrong with a point may be wrong with its anchor."""
+        filler = self.filler
+        anchor = torch.where(filler.has_anchor, error[..., filler.anchors], 0.)
+        own = torch.maximum(error**2 - anchor**2, (LEAST_OWN * error)**2).sqrt()
+        own = own * torch.where(known, 1., STRANGERS)
+        return (PER_COORDINATE * own.unsqueeze(-1) / spread.clamp(min=1e-6)).clamp(.02, 3)
 
     def _choose(self, x: Tensor, local: Tensor, begin: Start) -> Tensor:
         """A convex combination of the candidates, point by point: it can be as good as the best of them."""
@@ -346,7 +362,8 @@ class Denoiser(nn.Module):
         -------
         Tensor
             `(B, T, K, 3)` features. EDM preconditioning (Karras et al. 2022, eq. 7) around the posterior mean, where
-            sigma_data is what the encoder expects to be wrong there; of that the skip connection gets `SKIP` only.
+            sigma_data is what the encoder expects to be wrong there: were its errors Gaussian and smooth as the noise
+            is, an untrained decoder would sample them.
         """
         level = sigma.view(-1, 1, 1, 1)
         away, doubt = x - encoded.mean, encoded.doubt
@@ -358,7 +375,7 @@ class Denoiser(nn.Module):
             hidden = block(hidden, encoded.times, encoded.keep, modulation + offset)
         out = self.head(self.final(hidden)).float().view(x.shape)
         outwards = level * doubt * inwards  # c_out, without another root
-        return encoded.mean + c_skip(level, SKIP * doubt) * away + outwards * encoded.spread * out
+        return encoded.mean + c_skip(level, doubt) * away + outwards * encoded.spread * out
 
 
 def softmax(x: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 A network that has to learn that a hand moves with its wrist, or that a track goes on smoothly, learns the signers of
 its training data by heart on the way. So the filled observation and a handful of classical estimates (smoothed, without
-suspicious points, with the hands exchanged, led by the palm) are computed here, and the network only chooses
+suspicious points, with the hands exchanged, by a linear prior) are computed here, and the network only chooses
 between them point by point and adds a residual. All of it is torch on batches, the same code in training and use.
 """
 from __future__ import annotations
@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pose_diffusion.layout import BODY, FACE, FACE_ANCHOR, LEFT_HAND, RIGHT_HAND, Layout
+from pose_diffusion.diffusion.wiener import NOISE, Prior, nothing, steadied
+from pose_diffusion.layout import BODY, BODY_POINTS, FACE, FACE_ANCHOR, HAND_POINTS, LEFT_HAND, RIGHT_HAND, Layout
 
-CANDIDATES = ("filled", "smooth 5", "smooth 9", "smooth 13", "broad", "trusted", "trusted smooth",
-              "other hand", "palms", "mean")
-FACE_CANDIDATES = 5  # the face has the first five only
-RIDGE = .01  # squared shoulder widths: how far the palm must move before it is believed
+CANDIDATES = ("filled", "smooth 5", "smooth 9", "broad", "trusted", "trusted smooth", "steady 1", "steady 2",
+              "steady 3", "other hand", "cubic", "mean")
+FACE_CANDIDATES = 4  # the face has the first four only
+BEND = .5  # of the cubic's bend: all of it overshoots
 TICK = .002  # shoulder widths that a frame counts for where nothing moves
 DEVIATION = .12  # shoulder widths from the median of 7 frames beyond which a point is suspicious
 
@@ -166,13 +167,17 @@ class Filler:
         The points.
     mean : Tensor
         `(K, 3)` mean feature (point relative to its anchor) for what is never observed.
+    hand, body : Prior, optional
+        How a right hand and the body move.
     """
 
-    def __init__(self, layout: Layout, mean: Tensor):
+    def __init__(self, layout: Layout, mean: Tensor, hand: Prior | None = None, body: Prior | None = None):
         self.layout = layout
+        self.hand, self.body = hand or nothing(len(HAND_POINTS)), body or nothing(len(BODY_POINTS))
         self.mean = mean
         self.anchors = torch.tensor([a if a >= 0 else i for i, a in enumerate(layout.anchors)], device=mean.device)
         self.has_anchor = torch.tensor([a >= 0 for a in layout.anchors], device=mean.device)
+        self.depth = max(self._depth(i) for i in range(len(layout)))
         self.rest = self.points(mean)
         self.hands = (layout.parts["left_hand"], layout.parts["right_hand"])
         self.wrists = tuple(layout.index(BODY, f"{side}_WRIST") for side in ("LEFT", "RIGHT"))
@@ -185,19 +190,20 @@ class Filler:
                        for point in ("ELBOW", "WRIST", "PINKY", "INDEX", "THUMB")]
         self.borrowed = ((nose, forehead), (self.wrists[0], left), (self.wrists[1], right))
 
+    def _depth(self, point: int) -> int:
+        anchor = self.layout.anchors[point]
+        return 0 if anchor < 0 else 1 + self._depth(anchor)
+
     def features(self, xyz: Tensor) -> Tensor:
         """Points `(..., K, 3)`, or the first n of them, relative to their anchors, which come before n."""
         n = xyz.shape[-2]
         return torch.where(self.has_anchor[:n].unsqueeze(-1), xyz - xyz[..., self.anchors[:n], :], xyz)
 
     def points(self, features: Tensor) -> Tensor:
-        """The inverse of `features`: four levels of anchors, summed from the root outwards."""
-        out = features
-        anchors = self.anchors
-        known = ~self.has_anchor
-        while not bool(known.all()):
-            out = torch.where((~known & known[anchors]).unsqueeze(-1), features + out[..., anchors, :], out)
-            known = known | known[anchors]
+        """The inverse of `features`: each point the sum of the features on its way to the root."""
+        out, n = features, features.shape[-2]
+        for _ in range(self.depth):
+            out = features + torch.where(self.has_anchor[:n].unsqueeze(-1), out[..., self.anchors[:n], :], 0.)
         return out
 
     def complete_anchors(self, obs: Observation) -> Observation:
@@ -285,27 +291,31 @@ class Filler:
             jump[..., part] |= (jump[..., part.start] | stalled).unsqueeze(-1)
         return jump & obs.mask[..., :self.inner] & ~obs.exact[..., :self.inner]
 
-    def follow_palms(self, trusted: Tensor, mask: Tensor, seconds: Tensor) -> Tensor:
-        """Trusted features `(B, T, inner, 3)`, hands corrected in gaps by how they went with the palm elsewhere.
+    def cubic(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Filled features `(B, T, n, 3)`, bent in gaps as they came and went: half a cubic Hermite, frames as time."""
+        known, frames = self.known(mask), x.shape[1]
+        before, after = neighbours(known)
+        inside = (before >= 0) & (after < frames) & ~known
+        length = torch.where(inside, after - before, 1).unsqueeze(-1)
+        s = torch.where(inside, torch.arange(frames, device=x.device).view(1, -1, 1) - before, 0).unsqueeze(-1) / length
+        left, right = _at(x, before), _at(x, after)
+        whole = right - left
+        came, went = ((_at(known.unsqueeze(-1), i) & ((i >= 0) & (i < frames)).unsqueeze(-1))
+                      for i in (before - 1, after + 1))
+        start = torch.where(came, (left - _at(x, before - 1)) * length - whole, 0.)
+        end = torch.where(went, (_at(x, after + 1) - right) * length - whole, 0.)
+        return x + torch.where(inside.unsqueeze(-1), BEND * s * (1 - s) * ((1 - s) * start - s * end), 0.)
 
-        Ridge regression, within the clip, of a hand's features on where the body's knuckles and thumb of that side are,
-        on the frames in which the hand is known; what it cannot explain is already interpolated.
-        """
-        known, out = self.known(mask), trusted.clone()
-        for hand, palm in zip(self.hands, self.palms):
-            seen = known[..., hand].all(-1)
-            weight = seen.unsqueeze(-1) / seen.sum(1).clamp(min=1)[:, None, None]
-            cause, effect = trusted[:, :, palm, :2].flatten(2), trusted[:, :, hand].flatten(2)
-            cause = cause - (weight * cause).sum(1, keepdim=True)
-            effect = effect - (weight * effect).sum(1, keepdim=True)
-            square = (weight * cause).transpose(1, 2) @ cause + RIDGE * torch.eye(cause.shape[-1], device=cause.device)
-            slope = torch.linalg.solve(square, (weight * cause).transpose(1, 2) @ effect)
-            told = (cause @ slope).unflatten(-1, (-1, 3))
-            given = seen.unsqueeze(-1).expand(*told.shape[:3])
-            lost = ~known[..., hand].any(-1) & seen.any(1, keepdim=True)
-            gain = told - interpolate(told, given, seconds, self.mean[hand] * 0).features
-            out[:, :, hand] += torch.where(lost[..., None, None], gain, 0.)
-        return out
+    def steadied(self, features: Tensor, valid: Tensor) -> Tensor:
+        """Features `(B, T, inner, 3)` without jitter, `(levels, B, T, inner, 3)`: see `wiener.py`."""
+        points = self.points(features)
+        out = torch.empty(len(NOISE), *points.shape, device=points.device)
+        body, mirror = self.layout.parts["body"], torch.tensor([-1., 1., 1.], device=points.device)
+        left, right = self.hands
+        out[:, :, :, body] = steadied(points[:, :, body], self.body, valid)
+        out[:, :, :, left] = steadied(points[:, :, left] * mirror, self.hand, valid) * mirror
+        out[:, :, :, right] = steadied(points[:, :, right], self.hand, valid)
+        return self.features(out)
 
 
 @dataclass(frozen=True)
@@ -361,12 +371,11 @@ def _start(filler: Filler, observation: Observation) -> Start:
     swapped = filler.exchange(obs, torch.ones_like(obs.valid))
     other = filler.fill(swapped.xyz[:, :, :n], swapped.mask[..., :n], obs.seconds)
     x = filled.features
-    smoothed = [*(smooth(x, window) for window in (5, 9, 13)), broad(x)]
+    smoothed = [smooth(x, 5), smooth(x, 9), broad(x)]
     calm = trusted.features
     known = filler.known(obs.mask)
-    palms = filler.follow_palms(calm, mask, obs.seconds)
     candidates = torch.stack([x[:, :, :n], *(s[:, :, :n] for s in smoothed), calm, smooth(calm, 7),
-                              other.features, palms], dim=3)
+                              *filler.steadied(calm, obs.valid), other.features, filler.cubic(calm, mask)], dim=3)
     face = torch.stack([x[:, :, n:], *(s[:, :, n:] for s in smoothed)], dim=3)
     return Start(x, candidates, face, known, obs.exact, suspicious, filled.since, filled.until, obs.seconds, obs.valid)
 

@@ -21,7 +21,8 @@ from pose_diffusion.diffusion.denoiser import Denoiser, Encoded, checked_config
 from pose_diffusion.diffusion.energy import Energy, guide
 from pose_diffusion.diffusion.filling import Observation, Start, start
 from pose_diffusion.diffusion.guidance import classifier_free
-from pose_diffusion.diffusion.sampler import initial_noise, sample
+from pose_diffusion.diffusion.noise import smooth_noise
+from pose_diffusion.diffusion.sampler import sample
 from pose_diffusion.diffusion.schedule import karras_sigmas
 from pose_diffusion.files import atomic
 from pose_diffusion.layout import Layout
@@ -30,7 +31,7 @@ SHIPPED = Path(__file__).parent.parent / "weights"
 VARIABLE = "POSE_DIFFUSION_MODEL"
 FORMAT = "pose_diffusion 1"
 MAX_BYTES = 2**30  # of a weights file: more is not a model of this package
-SIGMA_MIN, SIGMA_MAX, RHO = .02, 80., 7.
+SIGMA_MIN, SIGMA_MAX, RHO = .02, 20., 7.
 WINDOWS_AT_ONCE = 64
 
 
@@ -129,7 +130,7 @@ class PoseDiffusion:
     @torch.no_grad()
     def sample(self, observation: Observation, *, steps: int = 1, seeds: Sequence[int] | None = None,
                guidance: float = 1.0, condition: Condition | None = None, energy: Energy | None = None,
-               energy_scale: float = 1.0, method: str = "dpmpp_2m") -> Iterator[Estimate]:
+               energy_scale: float = 1.0) -> Iterator[Estimate]:
         """Sample clips that agree with an observation: yields after every step.
 
         Parameters
@@ -148,8 +149,6 @@ class PoseDiffusion:
             From points `(B, T, K, 3)` to `(B,)`; its gradient steers every step (see `energy.py`).
         energy_scale : float
             Its weight.
-        method : str
-            See `sampler.sample`.
 
         Yields
         ------
@@ -164,10 +163,9 @@ class PoseDiffusion:
         frames, points = obs.xyz.shape[1:3]
         seeds = list(seeds) if seeds is not None else [0] * len(obs.xyz)
         begin = torch.zeros_like(obs.xyz)
-        if steps > 1 or method == "ancestral":
-            begin = initial_noise((frames, points, 3), seeds, SIGMA_MAX).to(self.device) * (reader.spread > 0)
-        generators = [torch.Generator().manual_seed(seed) for seed in seeds] if method == "ancestral" else None
-        for step in sample(denoise, begin, sigmas, method=method, generator=generators):
+        if steps > 1:
+            begin = smooth_noise(frames, (points, 3), seeds, SIGMA_MAX).to(self.device) * (reader.spread > 0)
+        for step in sample(denoise, begin, sigmas):
             yield Estimate(step.index, step.total, reader.error, partial(reader.answer, step.clean))
 
 

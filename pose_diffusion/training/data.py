@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -244,31 +243,3 @@ def padded(window: int, xyz: np.ndarray, confidence: np.ndarray, damaged: Damage
 def observation(batch: dict[str, Tensor]) -> Observation:
     """The known part of a batch of `Windows`."""
     return Observation(batch["xyz"], batch["mask"], batch["exact"], batch["seconds"], batch["valid"])
-
-
-def statistics(pack: Pack, clips: np.ndarray, layout: Layout, limit: int = 3000) -> dict[str, Tensor]:
-    """Mean and std of the features and how far they walk in a second (shoulder widths per root second): `(K, 3)` each.
-
-    Sources count equally. Clips without a known frame rate are taken at 20 per second.
-    """
-    rng = np.random.default_rng(0)
-    to_features = layout.to_features
-    pairs = (to_features != 0).astype(np.float32)
-    sums = np.zeros((3, len(layout), 3))
-    counts = np.zeros((2, len(layout), 1))
-    for i in rng.permutation(clips)[:limit]:
-        xyz, confidence = pack.clip(i)
-        features = np.einsum("kj,tjd->tkd", to_features, xyz)
-        known = ((confidence > 0) @ pairs.T >= pairs.sum(1) - .5)[..., None]
-        share = 1 / np.sqrt(max(1, (pack.source[clips] == pack.source[i]).sum()))
-        lag = min(4, len(xyz) - 1)
-        both = known[lag:] & known[:len(known) - lag]
-        step = (features[lag:] - features[:len(features) - lag])**2 * both
-        fps = pack.fps[i] or 20.
-        walked = step.sum(0) * fps / max(lag, 1)
-        sums += share * np.stack([(features * known).sum(0), (features**2 * known).sum(0), walked])
-        counts += share * np.stack([known.sum(0), both.sum(0)])
-    mean = sums[0] / np.maximum(counts[0], 1e-9)
-    std = np.sqrt(np.maximum(sums[1] / np.maximum(counts[0], 1e-9) - mean**2, 1e-6))
-    rate = np.sqrt(np.maximum(sums[2] / np.maximum(counts[1], 1e-9), 1e-6))
-    return {name: torch.from_numpy(value).float() for name, value in (("mean", mean), ("std", std), ("rate", rate))}

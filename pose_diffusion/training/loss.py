@@ -14,12 +14,14 @@ from torch.nn import functional as F
 from pose_diffusion.diffusion.condition import Condition
 from pose_diffusion.diffusion.denoiser import Denoiser, Encoded
 from pose_diffusion.diffusion.filling import CANDIDATES, Start, start
+from pose_diffusion.diffusion.noise import smoothed
 from pose_diffusion.diffusion.schedule import c_out
 from pose_diffusion.layout import Layout
 from pose_diffusion.training.data import observation
 
-SIMPLE = ("trusted", "trusted smooth", "smooth 9")
+SIMPLE = ("trusted", "smooth 9", "steady 2")
 FLOOR = .005  # shoulder widths: errors below it are within the noise of the training data
+KNOWN = .1  # weight, in the diffusion loss, of what is observed: it is nearly all there is, and little is unknown of it
 PART_WEIGHT = {"body": 1., "left_hand": 2., "right_hand": 2., "face": .15}
 
 
@@ -97,7 +99,7 @@ def losses(model: Denoiser, batch: dict[str, Tensor], sigma: Tensor, noise: Tens
     batch : dict of Tensor
         A batch of `Windows`.
     sigma, noise : Tensor
-        `(B,)` and `(B, T, K, 3)`.
+        `(B,)` and white `(B, T + 2 * noise.MARGIN, K, 3)`.
     weights : LossWeights
         Of the terms.
     condition : Condition, optional
@@ -132,7 +134,7 @@ def losses(model: Denoiser, batch: dict[str, Tensor], sigma: Tensor, noise: Tens
     free = both * (encoded.error > 0)
     expected = encoded.error.clamp(min=1e-3)
     terms["error"] = ratio(((expected.log() + plain / expected) * free).sum(), free.sum())
-    terms |= _diffusion(model, encoded, target, both, sigma, noise)
+    terms |= _diffusion(model, encoded, target, both * torch.where(begin.known, KNOWN, 1.), sigma, noise)
     terms["total"] = torch.stack([getattr(weights, name) * value for name, value in terms.items()]).sum()
     return terms
 
@@ -148,7 +150,7 @@ def _diffusion(model: Denoiser, encoded: Encoded, target: Tensor, weight: Tensor
     clean = torch.where(weight.unsqueeze(-1) > 0, target, encoded.mean.detach())
     clean = torch.where(encoded.spread > 0, clean, encoded.filled)
     level = sigma.view(-1, 1, 1, 1)
-    out = model.decode(encoded, clean + level * encoded.spread * noise, sigma)
+    out = model.decode(encoded, clean + level * encoded.spread * smoothed(noise), sigma)
     free = (weight.unsqueeze(-1) * (encoded.spread > 0)).expand_as(out)
     unit = encoded.spread.clamp(min=1e-3) * c_out(level, encoded.doubt)
     miss = (out - clean) / unit

@@ -27,11 +27,13 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from pose_diffusion.diffusion.condition import Condition, keep, none
 from pose_diffusion.diffusion.denoiser import Denoiser, DenoiserConfig, checked_config
+from pose_diffusion.diffusion.noise import MARGIN
 from pose_diffusion.diffusion.schedule import training_sigmas
 from pose_diffusion.layout import LAYOUTS
 from pose_diffusion.training import held_out
-from pose_diffusion.training.data import Pack, Windows, load, statistics
+from pose_diffusion.training.data import Pack, Windows, load
 from pose_diffusion.training.loss import LossWeights, losses
+from pose_diffusion.training.statistics import statistics
 
 MONITOR = "held_out/ratio"
 SETS = ("held_out", "seen")  # the validation sets, in the order of their loaders
@@ -81,7 +83,7 @@ class PoseModule(LightningModule):
         self.measured: dict[str, dict[str, Tensor]] = {name: {} for name in SETS}
 
     def set_statistics(self, values: dict[str, Tensor]) -> None:
-        """Take over the data's mean, std and rate, `(K, 3)` each, from `data.statistics`."""
+        """Take over the data's mean, std and rate, `(K, 3)` each, from `statistics`."""
         for network in (self.denoiser, self.average):
             for name, value in values.items():
                 getattr(network, name).copy_(value)
@@ -100,8 +102,10 @@ class PoseModule(LightningModule):
         torch.manual_seed(dropout + rank)
         # Every process draws for the whole batch and takes its share: as one process would have drawn.
         generator, total = torch.Generator(truth.device).manual_seed(chance), len(truth) * processes
-        sigma = training_sigmas(total, generator)[rank::processes]
-        noise = torch.randn(total, *truth.shape[1:], generator=generator, device=truth.device)[rank::processes]
+        sigma = training_sigmas(total, generator, mean=0., std=1.8)[rank::processes]
+        frames, *rest = truth.shape[1:]
+        noise = torch.randn(total, frames + 2 * MARGIN, *rest, generator=generator, device=truth.device)
+        noise = noise[rank::processes]
         dropped = torch.rand(total, generator=generator, device=truth.device)[rank::processes] < self.condition_dropout
         terms = self.losses(self.denoiser, batch, sigma, noise, self.weights, self._condition(batch, ~dropped))
         self.log_dict({f"loss/{name}": value.detach() for name, value in terms.items()}, sync_dist=processes > 1)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pose_diffusion.clip import encode
 from pose_diffusion.diffusion.condition import Condition
-from pose_diffusion.diffusion.denoiser import SKIP, Denoiser, DenoiserConfig, Encoded, checked_config
+from pose_diffusion.diffusion.denoiser import STRANGERS, Denoiser, DenoiserConfig, Encoded, checked_config
 from pose_diffusion.diffusion.filling import CANDIDATES, Start, average, start
 from pose_diffusion.diffusion.schedule import c_skip
 from pose_diffusion.layout import BODY, HOLISTIC
@@ -163,16 +163,36 @@ def test_an_untrained_network_chooses_between_the_classical_estimates(people: Te
     assert ((inner > choices.amin(-2) - 1e-5) & (inner < choices.amax(-2) + 1e-5)).all()
     assert ((face > first.face.amin(-2) - 1e-5) & (face < first.face.amax(-2) + 1e-5)).all()
     x = read.filled + read.spread
-    skip = c_skip(torch.ones(()), SKIP * read.doubt)
+    skip = c_skip(torch.ones(()), read.doubt)
     assert torch.allclose(network.decode(read, x, torch.ones(3)), torch.lerp(read.mean, x, skip), atol=1e-5)
 
 
 def test_the_decoder_leaves_alone_what_the_encoder_is_sure_of(network: Denoiser, people: Tensor) -> None:
     read = network.encode(begin(network, people))
     x = read.filled + read.spread
-    sure, unsure = (replace(read, error=torch.full_like(read.error, error)) for error in (1e-4, 1.))
+    sure, unsure = (replace(read, doubt=torch.full_like(read.doubt, doubt)) for doubt in (.02, 1.))
     moved, left = ((network.decode(r, x, torch.ones(3)) - read.mean).abs().mean() for r in (unsure, sure))
     assert left < .05 * moved
+
+
+def test_doubt_is_the_error_that_is_not_the_anchors(network: Denoiser, people: Tensor) -> None:
+    """Two errors that add up by their squares: a finger's is its wrist's and its own, but never less than half."""
+    finger, known = LEFT.start + 4, torch.ones(1, 1, len(HOLISTIC), dtype=torch.bool)
+    error, spread = torch.full((1, 1, len(HOLISTIC)), .05), torch.full((1, 1, len(HOLISTIC), 3), .1)
+    doubts = []
+    for wrist in (0., .03, .05, 9.):
+        error[..., LEFT.start] = wrist
+        doubts.append(float(network._doubt(error, known, spread)[0, 0, finger, 0]))
+    assert doubts == pytest.approx([.4, .32, .2, .2])
+    assert float(network._doubt(error, ~known, spread)[0, 0, finger, 0]) == pytest.approx(.2 * STRANGERS)
+    assert network._doubt(error, known, 0 * spread).isfinite().all()
+
+
+def test_the_encoder_doubts_what_it_expects_to_be_wrong(network: Denoiser, people: Tensor) -> None:
+    first = begin(network, people)
+    read = network.encode(first)
+    assert torch.equal(read.doubt, network._doubt(read.error, first.known, read.spread))
+    assert not read.doubt.requires_grad
 
 
 @pytest.mark.parametrize(("changes", "word"), [

@@ -12,7 +12,16 @@ from scipy.signal import savgol_filter
 from torch import Tensor
 
 from pose_diffusion.clip import encode
-from pose_diffusion.diffusion.filling import CANDIDATES, Filler, Observation, average, median, smooth, start
+from pose_diffusion.diffusion.filling import (
+    CANDIDATES,
+    Filler,
+    Observation,
+    average,
+    interpolate,
+    median,
+    smooth,
+    start,
+)
 from pose_diffusion.layout import BODY, HOLISTIC, LEFT_HAND, RIGHT_HAND
 from tests.models import observe, random_network, still_filler
 from tests.poses import constructed_pose
@@ -123,6 +132,49 @@ def test_seconds_to_the_nearest_observations(filler: Filler, person: Tensor) -> 
     begin = start(filler, observe(person, gap(slice(10, 14), [13])))
     assert torch.allclose(begin.since[0, 9:15, 13], torch.tensor([0, 1, 2, 3, 4, 0]) / 25, atol=1e-6)
     assert torch.allclose(begin.until[0, 9:15, 13], torch.tensor([0, 4, 3, 2, 1, 0]) / 25, atol=1e-6)
+
+
+# Bent as it came and went
+
+
+def bent(filler: Filler, truth: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Linear in time, and the same with the bend: features `(1, T, INNER, 3)`."""
+    features, mask = filler.features(truth[:, :, :INNER]), mask[..., :INNER]
+    seconds = (torch.arange(truth.shape[1]) / 25).unsqueeze(0)
+    linear = interpolate(features, filler.known(mask), seconds, filler.mean[:INNER]).features
+    return linear, filler.cubic(linear, mask)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 7, 15])
+def test_steady_acceleration_is_recovered_better_than_by_a_line(filler: Filler, frames: int) -> None:
+    truth = moving(((torch.arange(FRAMES) - 5) / FRAMES)**2)
+    mask = gap(slice(12, 12 + frames), slice(0, INNER))
+    linear, cubic = ((x - filler.features(truth[:, :, :INNER])).norm(dim=-1)[:, 12:12 + frames].max()
+                     for x in bent(filler, truth, mask))
+    assert linear > 1e-4
+    assert cubic < .5 * linear
+    expected = candidate("cubic", observe(truth, mask), filler)
+    assert error(expected, truth, mask) < error(candidate("trusted", observe(truth, mask), filler), truth, mask)
+
+
+def test_the_bend_leaves_straight_motion_and_what_is_known(filler: Filler, person: Tensor) -> None:
+    straight = moving(torch.linspace(0, 1, FRAMES))
+    linear, cubic = bent(filler, straight, gap(slice(15, 22), slice(0, INNER)))
+    assert torch.allclose(linear, cubic, atol=1e-6)
+    mask = gap(slice(15, 22), LEFT)
+    linear, cubic = bent(filler, person, mask)
+    known = filler.known(mask[..., :INNER])
+    assert torch.equal(linear[known], cubic[known])
+    assert (linear - cubic)[~known].abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 9])
+@pytest.mark.parametrize("seen", [[], [0], [1], [0, -1], [-1]])
+def test_without_both_sides_there_is_no_bend(filler: Filler, frames: int, seen: list[int]) -> None:
+    mask = torch.zeros(1, frames, len(HOLISTIC), dtype=torch.bool)
+    mask[:, [i for i in seen if i < frames]] = True
+    linear, cubic = bent(filler, moving(torch.linspace(0, 1, frames)**2), mask)
+    assert torch.equal(linear, cubic)  # a lone frame does not tell how it came or went
 
 
 # Anchors

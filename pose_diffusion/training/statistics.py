@@ -1,0 +1,81 @@
+"""What a network is told of its training data before it learns: averages, and linear priors of hand and body."""
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pose_diffusion.diffusion import wiener
+from pose_diffusion.layout import Layout
+from pose_diffusion.training.data import Pack
+
+PRIORS = {"hand": 1., "body": .5}  # the parts that have a linear prior, and their share of the jitter
+TRACKS = 120  # of a source, that a prior is fitted to
+_FLIP = np.array([-1, 1, 1], np.float32)
+
+
+def statistics(pack: Pack, clips: np.ndarray, layout: Layout, limit: int = 3000) -> dict[str, Tensor]:
+    """What a `Denoiser` is told of the data, by the names of its buffers.
+
+    Sources count equally. Clips without a known frame rate are taken at 20 per second.
+
+    Parameters
+    ----------
+    pack : Pack
+        The clips.
+    clips : np.ndarray
+        Indices of those to use.
+    layout : Layout
+        The points.
+    limit : int
+        Clips, drawn at random, that mean, std and rate are taken from.
+
+    Returns
+    -------
+    dict of str to Tensor
+        `mean` and `std` of the features and `rate`, how far they walk in a second (shoulder widths per root second):
+        `(K, 3)` each. The priors of a right hand and the body (see `wiener.Prior`), `hand_basis` and so on; those of a
+        part that is nowhere seen throughout change nothing.
+    """
+    rng = np.random.default_rng(0)
+    to_features = layout.to_features
+    pairs = (to_features != 0).astype(np.float32)
+    sums = np.zeros((3, len(layout), 3))
+    counts = np.zeros((2, len(layout), 1))
+    for i in rng.permutation(clips)[:limit]:
+        xyz, confidence = pack.clip(i)
+        features = np.einsum("kj,tjd->tkd", to_features, xyz)
+        known = ((confidence > 0) @ pairs.T >= pairs.sum(1) - .5)[..., None]
+        share = 1 / np.sqrt(max(1, (pack.source[clips] == pack.source[i]).sum()))
+        lag = min(4, len(xyz) - 1)
+        both = known[lag:] & known[:len(known) - lag]
+        step = (features[lag:] - features[:len(features) - lag])**2 * both
+        fps = pack.fps[i] or 20.
+        walked = step.sum(0) * fps / max(lag, 1)
+        sums += share * np.stack([(features * known).sum(0), (features**2 * known).sum(0), walked])
+        counts += share * np.stack([known.sum(0), both.sum(0)])
+    mean = sums[0] / np.maximum(counts[0], 1e-9)
+    std = np.sqrt(np.maximum(sums[1] / np.maximum(counts[0], 1e-9) - mean**2, 1e-6))
+    rate = np.sqrt(np.maximum(sums[2] / np.maximum(counts[1], 1e-9), 1e-6))
+    values = {name: torch.from_numpy(value).float() for name, value in (("mean", mean), ("std", std), ("rate", rate))}
+    for part, share in PRIORS.items():
+        columns = layout.parts["right_hand" if part == "hand" else part]
+        tracks = _tracks(pack, rng.permutation(clips), layout, columns)
+        prior = wiener.fit(tracks, share) if tracks else wiener.nothing(columns.stop - columns.start)
+        values |= {f"{part}_basis": prior.basis, f"{part}_taps": prior.taps}
+    return values
+
+
+def _tracks(pack: Pack, clips: np.ndarray, layout: Layout, columns: slice) -> list[np.ndarray]:
+    """A part of about `TRACKS` clips and mirror images of every source, those in which it is seen throughout."""
+    mirror = list(layout.mirror)
+    counts, out = np.zeros(len(pack.sources), int), []
+    for i in clips:
+        if counts[pack.source[i]] >= TRACKS or pack.lens[i] < wiener.NEAR:
+            continue
+        xyz, confidence = pack.clip(i)
+        for points, seen in ((xyz, confidence), (xyz[:, mirror] * _FLIP, confidence[:, mirror])):
+            if (seen[:, columns] > 0).all():
+                out.append(points[:, columns])
+                counts[pack.source[i]] += 1
+    return out

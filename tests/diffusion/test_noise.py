@@ -1,0 +1,59 @@
+"""Noise that is smooth in time: still standard normal, and a frame's own whatever comes after it."""
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pose_diffusion.diffusion.noise import MARGIN, kernel, smooth_noise, smoothed
+
+
+def test_an_impulse_becomes_the_kernel() -> None:
+    white = torch.zeros(1, 1 + 4 * MARGIN, 1)
+    white[0, 2 * MARGIN] = 1
+    assert torch.allclose(smoothed(white)[0, :, 0], kernel().float())
+    assert float((kernel()**2).sum()) == pytest.approx(1)
+    assert torch.allclose(kernel(), kernel().flip(0))
+
+
+def test_every_value_has_unit_variance() -> None:
+    noise = smooth_noise(30, (4, 3), range(2000), 1.)
+    assert noise.shape == (2000, 30, 4, 3)
+    assert noise.mean(0).abs().max() < .12
+    assert (noise.var(0) - 1).abs().max() < .16
+    assert float(noise.var(0).mean()) == pytest.approx(1, abs=.01)
+    assert torch.allclose(smooth_noise(30, (4, 3), [5], 7.), 7 * smooth_noise(30, (4, 3), [5], 1.), atol=1e-4)
+
+
+def test_frames_are_alike_as_the_kernel_says() -> None:
+    noise, weights = smooth_noise(40, (30,), range(300), 1.), kernel()
+    for lag in range(1, 2 * MARGIN + 3):
+        found = (noise[:, lag:] * noise[:, :-lag]).mean()
+        expected = float((weights[lag:] * weights[:-lag]).sum()) if lag < len(weights) else 0
+        assert float(found) == pytest.approx(expected, abs=.02), lag
+
+
+def test_it_shakes_far_less_than_white_noise() -> None:
+    noise = smooth_noise(200, (30,), [0], 1.)
+    rough = noise.diff(n=2, dim=1).std() / 6**.5  # 1 for white noise
+    assert .01 < rough < .3
+
+
+def test_coordinates_are_independent() -> None:
+    noise = smooth_noise(3, (2, 3), range(5000), 1.)[:, 1].flatten(1)
+    assert (noise.T @ noise / len(noise) - torch.eye(6)).abs().max() < .08
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 70), st.integers(1, 70), st.integers(0, 2**31))
+def test_a_longer_clip_begins_with_the_same_noise(frames: int, more: int, seed: int) -> None:
+    short, long = (smooth_noise(n, (2, 3), [seed], 20.) for n in (frames, frames + more))
+    assert torch.equal(short, long[:, :frames])
+
+
+def test_a_seed_does_not_see_its_batch() -> None:
+    together = smooth_noise(20, (5, 3), [3, 4, 3], 20.)
+    assert torch.equal(together[1:2], smooth_noise(20, (5, 3), [4], 20.))
+    assert torch.equal(together[0], together[2])
+    assert (together[0] - together[1]).abs().max() > 1
