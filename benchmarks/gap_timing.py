@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from pose_diffusion.corruption import hand_and_arm
-from pose_diffusion.diffusion.filling import CANDIDATES, Filler, Observation, interpolate, start
+from pose_diffusion.diffusion.candidates import CANDIDATES, start
+from pose_diffusion.diffusion.filling import Filler, Observation, interpolate
 from pose_diffusion.layout import HOLISTIC
 from pose_diffusion.training.data import Pack, load
 from pose_diffusion.training.statistics import statistics

@@ -17,8 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pose_diffusion.diffusion.candidates import CANDIDATES, FACE_CANDIDATES, Start, average, likely_motion, sides
 from pose_diffusion.diffusion.condition import Condition
-from pose_diffusion.diffusion.filling import CANDIDATES, FACE_CANDIDATES, Filler, Start, average
+from pose_diffusion.diffusion.filling import Filler
+from pose_diffusion.diffusion.gaussian import Gaussian, blank
 from pose_diffusion.diffusion.schedule import c_in, c_noise, c_skip
 from pose_diffusion.diffusion.wiener import Prior, nothing
 from pose_diffusion.layout import BODY_POINTS, HAND_POINTS, LAYOUTS, Layout
@@ -207,6 +209,9 @@ class Denoiser(nn.Module):
             prior = nothing(count)
             self.register_buffer(f"{part}_basis", prior.basis)
             self.register_buffer(f"{part}_taps", prior.taps)
+        for part, indices in (("body", BODY_POINTS), ("side", sides(self.layout)[0])):
+            for name, value in vars(blank(config.window, len(indices))).items():
+                self.register_buffer(f"{part}_window_{name}", value)
         level = torch.empty(points, 1)
         for part, value in LEVELS.items():
             level[self.layout.parts[part]] = value
@@ -298,7 +303,8 @@ class Denoiser(nn.Module):
         Encoded
         """
         mean = average(begin, self.inner).unsqueeze(-2).expand(-1, begin.candidates.shape[1], -1, -1, -1)
-        begin = replace(begin, candidates=torch.cat([begin.candidates, mean], dim=-2))
+        motion = self._likely(begin)
+        begin = replace(begin, candidates=torch.cat([begin.candidates, motion, mean], dim=-2))
         spread = self.spread(begin)
         frame, local = self._statistics(begin)
         span, batch = self.config.frames_per_token, len(frame)
@@ -330,6 +336,13 @@ class Denoiser(nn.Module):
         own = torch.maximum(error**2 - anchor**2, (LEAST_OWN * error)**2).sqrt()
         own = own * torch.where(known, 1., STRANGERS)
         return (PER_COORDINATE * own.unsqueeze(-1) / spread.clamp(min=1e-6)).clamp(.02, 3)
+
+    @torch.no_grad()
+    def _likely(self, begin: Start) -> Tensor:
+        with torch.autocast(begin.filled.device.type, enabled=False):
+            priors = (Gaussian(*(getattr(self, f"{part}_{name}") for name in ("mean", "directions", "variances")))
+                      for part in ("body_window", "side_window"))
+            return likely_motion(self.filler, begin, *priors)
 
     def _choose(self, x: Tensor, local: Tensor, begin: Start) -> Tensor:
         """A convex combination of the candidates, point by point: it can be as good as the best of them."""

@@ -7,7 +7,6 @@ between them point by point and adds a residual. All of it is torch on batches, 
 """
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -17,10 +16,6 @@ from torch.nn import functional as F
 from pose_diffusion.diffusion.wiener import NOISE, Prior, nothing, steadied
 from pose_diffusion.layout import BODY, BODY_POINTS, FACE, FACE_ANCHOR, HAND_POINTS, LEFT_HAND, RIGHT_HAND, Layout
 
-CANDIDATES = ("filled", "smooth 5", "smooth 9", "broad", "trusted", "trusted smooth", "steady 1", "steady 2",
-              "steady 3", "other hand", "cubic", "mean")
-FACE_CANDIDATES = 4  # the face has the first four only
-BEND = .5  # of the cubic's bend: all of it overshoots
 TICK = .002  # shoulder widths that a frame counts for where nothing moves
 DEVIATION = .12  # shoulder widths from the median of 7 frames beyond which a point is suspicious
 
@@ -83,6 +78,11 @@ def neighbours(mask: Tensor) -> tuple[Tensor, Tensor]:
 def _at(values: Tensor, index: Tensor) -> Tensor:
     """Values `(B, T, K, 3)` at frame `index` `(B, T, K)`, clamped into the clip."""
     return values.gather(1, index.clamp(0, values.shape[1] - 1).unsqueeze(-1).expand(*index.shape, values.shape[-1]))
+
+
+def _frame(values: Tensor, index: Tensor) -> Tensor:
+    """Values `(B, T, K)` at frame `index` `(B, T, K)`, clamped into the clip."""
+    return values.gather(1, index.clamp(0, values.shape[1] - 1))
 
 
 def interpolate(values: Tensor, mask: Tensor, seconds: Tensor, default: Tensor,
@@ -291,20 +291,28 @@ class Filler:
             jump[..., part] |= (jump[..., part.start] | stalled).unsqueeze(-1)
         return jump & obs.mask[..., :self.inner] & ~obs.exact[..., :self.inner]
 
-    def cubic(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Filled features `(B, T, n, 3)`, bent in gaps as they came and went: half a cubic Hermite, frames as time."""
-        known, frames = self.known(mask), x.shape[1]
+    def cubic(self, xyz: Tensor, mask: Tensor, seconds: Tensor) -> Tensor:
+        """Features `(B, T, n, 3)` on a cubic Hermite through gaps, in time; slopes are those of the parabola through
+        an observation and its neighbours (de Boor 1978, chapter IV), or of the chord where there is none beyond.
+        """
+        known, frames = self.known(mask), xyz.shape[1]
+        x = interpolate(self.features(xyz), known, seconds, self.mean[:mask.shape[-1]]).features
         before, after = neighbours(known)
+        earlier = _frame(F.pad(before[:, :-1], (0, 0, 1, 0), value=-1), before)  # the observation before that before
+        later = _frame(F.pad(after[:, 1:], (0, 0, 0, 1), value=frames), after)
         inside = (before >= 0) & (after < frames) & ~known
         length = torch.where(inside, after - before, 1).unsqueeze(-1)
         s = torch.where(inside, torch.arange(frames, device=x.device).view(1, -1, 1) - before, 0).unsqueeze(-1) / length
         left, right = _at(x, before), _at(x, after)
-        whole = right - left
-        came, went = ((_at(known.unsqueeze(-1), i) & ((i >= 0) & (i < frames)).unsqueeze(-1))
-                      for i in (before - 1, after + 1))
-        start = torch.where(came, (left - _at(x, before - 1)) * length - whole, 0.)
-        end = torch.where(went, (_at(x, after + 1) - right) * length - whole, 0.)
-        return x + torch.where(inside.unsqueeze(-1), BEND * s * (1 - s) * ((1 - s) * start - s * end), 0.)
+        chord = (right - left) / length
+        back = (before - earlier).clamp(min=1).unsqueeze(-1)
+        ahead = (later - after).clamp(min=1).unsqueeze(-1)
+        start = (left - _at(x, earlier)) / back - chord  # how the slopes differ from the chord's, before weighting
+        end = (_at(x, later) - right) / ahead - chord
+        start = torch.where((earlier >= 0).unsqueeze(-1), start * length / (back + length), 0.)
+        end = torch.where((later < frames).unsqueeze(-1), end * length / (ahead + length), 0.)
+        bend = s * (1 - s) * length * ((1 - s) * start - s * end)
+        return torch.where(inside.unsqueeze(-1), x + bend, x)
 
     def steadied(self, features: Tensor, valid: Tensor) -> Tensor:
         """Features `(B, T, inner, 3)` without jitter, `(levels, B, T, inner, 3)`: see `wiener.py`."""
@@ -316,73 +324,3 @@ class Filler:
         out[:, :, :, left] = steadied(points[:, :, left] * mirror, self.hand, valid) * mirror
         out[:, :, :, right] = steadied(points[:, :, right], self.hand, valid)
         return self.features(out)
-
-
-@dataclass(frozen=True)
-class Start:
-    """Everything about an observation that does not change from step to step.
-
-    Attributes
-    ----------
-    filled : Tensor
-        `(B, T, K, 3)` features of the filled observation, hands untangled: the origin of the residual.
-    candidates : Tensor
-        `(B, T, inner, C - 1, 3)` features of body and hands, all but the mean, which belongs to a window;
-        `face`: `(B, T, faces, FACE_CANDIDATES, 3)`.
-    known, exact, suspicious : Tensor
-        `(B, T, K)` bool; `suspicious` `(B, T, inner)`.
-    since, until : Tensor
-        As in `Filled`.
-    seconds, valid : Tensor
-        As in `Observation`.
-    """
-
-    filled: Tensor
-    candidates: Tensor
-    face: Tensor
-    known: Tensor
-    exact: Tensor
-    suspicious: Tensor
-    since: Tensor
-    until: Tensor
-    seconds: Tensor
-    valid: Tensor
-
-    def map(self, function: Callable[[Tensor], Tensor]) -> Start:
-        """The same function on every tensor (cutting windows, moving to a device)."""
-        return Start(**{field.name: function(getattr(self, field.name)) for field in fields(self)})
-
-
-@torch.no_grad()
-def start(filler: Filler, observation: Observation) -> Start:
-    """Fill an observation and gather the candidates: in float32, whatever the network runs in."""
-    with torch.autocast(observation.xyz.device.type, enabled=False):
-        return _start(filler, observation)
-
-
-def _start(filler: Filler, observation: Observation) -> Start:
-    raw = filler.complete_anchors(observation)
-    obs = filler.untangle(raw)
-    filled = filler.fill(obs.xyz, obs.mask, obs.seconds)
-    n = filler.inner
-    suspicious = filler.suspicious(obs, filled.features)
-    mask = obs.mask[..., :n] & ~suspicious
-    trusted = filler.fill(obs.xyz[:, :, :n], mask, obs.seconds)
-    swapped = filler.exchange(obs, torch.ones_like(obs.valid))
-    other = filler.fill(swapped.xyz[:, :, :n], swapped.mask[..., :n], obs.seconds)
-    x = filled.features
-    smoothed = [smooth(x, 5), smooth(x, 9), broad(x)]
-    calm = trusted.features
-    known = filler.known(obs.mask)
-    candidates = torch.stack([x[:, :, :n], *(s[:, :, :n] for s in smoothed), calm, smooth(calm, 7),
-                              *filler.steadied(calm, obs.valid), other.features, filler.cubic(calm, mask)], dim=3)
-    face = torch.stack([x[:, :, n:], *(s[:, :, n:] for s in smoothed)], dim=3)
-    return Start(x, candidates, face, known, obs.exact, suspicious, filled.since, filled.until, obs.seconds, obs.valid)
-
-
-def average(begin: Start, inner: int) -> Tensor:
-    """`(B, 1, inner, 3)`: the mean over time of what is trusted, or of the filled track where nothing is."""
-    calm = begin.candidates[..., CANDIDATES.index("trusted"), :]
-    weight = (begin.known[..., :inner] & ~begin.suspicious & begin.valid.unsqueeze(-1)).unsqueeze(-1).float()
-    weight = torch.where(weight.sum(1, keepdim=True) > 0, weight, begin.valid[..., None, None].float())
-    return (calm * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True).clamp(min=1)

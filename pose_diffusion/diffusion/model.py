@@ -16,10 +16,11 @@ from safetensors.torch import save as serialise
 from torch import Tensor
 
 from pose_diffusion.diffusion import windows as windowing
+from pose_diffusion.diffusion.candidates import Start, start
 from pose_diffusion.diffusion.condition import Condition
 from pose_diffusion.diffusion.denoiser import Denoiser, Encoded, checked_config
 from pose_diffusion.diffusion.energy import Energy, guide
-from pose_diffusion.diffusion.filling import Observation, Start, start
+from pose_diffusion.diffusion.filling import Observation
 from pose_diffusion.diffusion.guidance import classifier_free
 from pose_diffusion.diffusion.noise import smooth_noise
 from pose_diffusion.diffusion.sampler import sample
@@ -120,7 +121,9 @@ class PoseDiffusion:
         """
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
-        weights = {name: value.detach().cpu().half().contiguous() for name, value in self.denoiser.state_dict().items()}
+        learnt = {name for name, _ in self.denoiser.named_parameters()}
+        weights = {name: (value.half() if name in learnt else value).detach().cpu().contiguous()
+                   for name, value in self.denoiser.state_dict().items()}
         with atomic(target / "model.safetensors") as temporary:
             temporary.write_bytes(serialise(weights))
         text = json.dumps({"format": FORMAT, "denoiser": self.denoiser.config.as_dict()}, indent=2)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from pose_diffusion.diffusion.filling import Start
+from pose_diffusion.diffusion.candidates import Start
 
 
 @dataclass(frozen=True)

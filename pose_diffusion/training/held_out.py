@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from pose_diffusion import corruption
+from pose_diffusion.diffusion.candidates import start
 from pose_diffusion.diffusion.denoiser import Denoiser
-from pose_diffusion.diffusion.filling import start
 from pose_diffusion.layout import Layout
 from pose_diffusion.training.data import Pack, observation, padded
 

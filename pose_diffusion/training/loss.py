@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, distributed
 from torch.nn import functional as F
 
+from pose_diffusion.diffusion.candidates import CANDIDATES, Start, start
 from pose_diffusion.diffusion.condition import Condition
 from pose_diffusion.diffusion.denoiser import Denoiser, Encoded
-from pose_diffusion.diffusion.filling import CANDIDATES, Start, start
 from pose_diffusion.diffusion.noise import smoothed
 from pose_diffusion.diffusion.schedule import c_out
 from pose_diffusion.layout import Layout

@@ -5,16 +5,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pose_diffusion.diffusion import wiener
+from pose_diffusion.diffusion import gaussian, wiener
+from pose_diffusion.diffusion.candidates import sides
 from pose_diffusion.layout import Layout
+from pose_diffusion.training.augmentation import change_tempo
 from pose_diffusion.training.data import Pack
 
 PRIORS = {"hand": 1., "body": .5}  # the parts that have a linear prior, and their share of the jitter
+WINDOWS = 400  # of a source, that a Gaussian is fitted to
 TRACKS = 120  # of a source, that a prior is fitted to
 _FLIP = np.array([-1, 1, 1], np.float32)
 
 
-def statistics(pack: Pack, clips: np.ndarray, layout: Layout, limit: int = 3000) -> dict[str, Tensor]:
+def statistics(pack: Pack, clips: np.ndarray, layout: Layout, limit: int = 3000, *,
+               window: int = 32) -> dict[str, Tensor]:
     """What a `Denoiser` is told of the data, by the names of its buffers.
 
     Sources count equally. Clips without a known frame rate are taken at 20 per second.
@@ -63,7 +67,31 @@ def statistics(pack: Pack, clips: np.ndarray, layout: Layout, limit: int = 3000)
         tracks = _tracks(pack, rng.permutation(clips), layout, columns)
         prior = wiener.fit(tracks, share) if tracks else wiener.nothing(columns.stop - columns.start)
         values |= {f"{part}_basis": prior.basis, f"{part}_taps": prior.taps}
+    left, right = sides(layout)
+    for part, chosen in (("body", np.arange(len(layout))[layout.parts["body"]]), ("side", np.array(right))):
+        windows = _windows(pack, rng.permutation(clips), layout, chosen, window)
+        if len(windows) > gaussian.DIRECTIONS:
+            values |= {f"{part}_window_{name}": value for name, value in vars(gaussian.fit(windows)).items()}
     return values
+
+
+def _windows(pack: Pack, clips: np.ndarray, layout: Layout, columns: np.ndarray, frames: int) -> list[np.ndarray]:
+    """Windows of some points, seen throughout, mirrored as well; clips that are too short are played more slowly."""
+    mirror = list(layout.mirror)
+    counts, out = np.zeros(len(pack.sources), int), []
+    for i in clips:
+        if counts[pack.source[i]] >= WINDOWS or pack.lens[i] < frames // 2:
+            continue
+        xyz, confidence = pack.clip(i)
+        if len(xyz) < frames:
+            xyz, confidence = change_tempo(xyz, confidence, (frames - 1) / (len(xyz) - 1))
+        start = (len(xyz) - frames) // 2
+        rows = slice(start, start + frames)
+        for points, seen in ((xyz, confidence), (xyz[:, mirror] * _FLIP, confidence[:, mirror])):
+            if (seen[rows][:, columns] > 0).all():
+                out.append(points[rows][:, columns])
+                counts[pack.source[i]] += 1
+    return out
 
 
 def _tracks(pack: Pack, clips: np.ndarray, layout: Layout, columns: slice) -> list[np.ndarray]:

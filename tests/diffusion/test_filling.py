@@ -12,16 +12,8 @@ from scipy.signal import savgol_filter
 from torch import Tensor
 
 from pose_diffusion.clip import encode
-from pose_diffusion.diffusion.filling import (
-    CANDIDATES,
-    Filler,
-    Observation,
-    average,
-    interpolate,
-    median,
-    smooth,
-    start,
-)
+from pose_diffusion.diffusion.candidates import CANDIDATES, average, start
+from pose_diffusion.diffusion.filling import Filler, Observation, interpolate, median, smooth
 from pose_diffusion.layout import BODY, HOLISTIC, LEFT_HAND, RIGHT_HAND
 from tests.models import observe, random_network, still_filler
 from tests.poses import constructed_pose
@@ -139,10 +131,10 @@ def test_seconds_to_the_nearest_observations(filler: Filler, person: Tensor) -> 
 
 def bent(filler: Filler, truth: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Linear in time, and the same with the bend: features `(1, T, INNER, 3)`."""
-    features, mask = filler.features(truth[:, :, :INNER]), mask[..., :INNER]
+    xyz, mask = truth[:, :, :INNER], mask[..., :INNER]
     seconds = (torch.arange(truth.shape[1]) / 25).unsqueeze(0)
-    linear = interpolate(features, filler.known(mask), seconds, filler.mean[:INNER]).features
-    return linear, filler.cubic(linear, mask)
+    linear = interpolate(filler.features(xyz), filler.known(mask), seconds, filler.mean[:INNER]).features
+    return linear, filler.cubic(xyz, mask, seconds)
 
 
 @pytest.mark.parametrize("frames", [1, 2, 7, 15])
