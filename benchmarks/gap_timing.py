@@ -45,7 +45,7 @@ def hidden(pack: Pack, clips: np.ndarray, gap: int, arm: bool, rng: np.random.Ge
 
 
 def errors(filler: Filler, truth: torch.Tensor, mask: torch.Tensor, part: slice, rows: slice) -> list[float]:
-    """Mean 2D error of the hidden hand: linear in time, filled, filled and bent."""
+    """Mean 2D error of the hidden hand: linear in time, filled, on a cubic in time."""
     n = filler.inner
     seconds = torch.arange(len(truth))[None] / 20
     xyz, seen = torch.where(mask[..., None], truth, 0.)[None], mask[None]
@@ -64,7 +64,7 @@ def main() -> None:
     pack = load(parser.parse_args().pack)
     names = [name for name in pack.sources if not name.startswith(HELD_BACK)]
     filler = Filler(HOLISTIC, statistics(pack, pack.select(names), HOLISTIC)["mean"])
-    print("| lost | frames | sources | linear in time, relative to the wrist | in step | in step, bent |")
+    print("| lost | frames | sources | linear in time, relative to the wrist | in step | cubic in time |")
     print("|---|---|---|---|---|---|")
     for arm in (False, True):
         for gap in GAPS:

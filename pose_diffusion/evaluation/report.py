@@ -60,7 +60,7 @@ def best_baseline(results: Results, metric: str, rows: Sequence[str]) -> str | N
 
 def ratio_to_best(results: Results, metric: str, rows: Sequence[str], method: str = NETWORK) -> float:
     """A method's value over the best baseline's; NaN if either is missing."""
-    name = best_baseline(results, metric, rows)
+    name = best_baseline(results, metric, rows) if rows else None
     if name is None or not results.measured(method, rows):
         return math.nan
     return ratio(results.tally(method, metric, rows), results.tally(name, metric, rows))

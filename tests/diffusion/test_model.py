@@ -64,8 +64,10 @@ def last(model: PoseDiffusion, observation: Observation, **options: object) -> E
 def test_saved_and_loaded(model: PoseDiffusion, folder: Path, observation: Observation) -> None:
     loaded = PoseDiffusion.from_pretrained(folder)
     assert loaded.denoiser.config == model.denoiser.config
-    for name, value in model.denoiser.state_dict().items():
+    for name, value in model.denoiser.named_parameters():
         assert torch.equal(loaded.denoiser.state_dict()[name], value.half().float()), name
+    for name, value in model.denoiser.named_buffers():  # what is measured, not learnt, is kept as it is
+        assert torch.equal(loaded.denoiser.state_dict()[name], value), name
     assert not any(parameter.requires_grad for parameter in loaded.denoiser.parameters())
     assert not loaded.denoiser.training
     assert torch.allclose(last(loaded, observation).xyz, last(model, observation).xyz, atol=.01)

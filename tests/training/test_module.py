@@ -83,7 +83,7 @@ def test_the_model_folder_holds_the_average_of_the_best_epoch(finished: Path) ->
     best = torch.load(finished / "checkpoints" / "best.ckpt", weights_only=True)
     assert best["global_step"] == 2 * (1 + int(np.argmin(ratios)))
     network = PoseDiffusion.from_pretrained(finished / "model").denoiser
-    for name, value in network.state_dict().items():
+    for name, value in network.named_parameters():
         assert torch.equal(value, best["state_dict"][f"average.{name}"].half().float())
     assert network.config.width == TINY["width"]
     assert sorted(p.name for p in (finished / "model").iterdir()) == ["config.json", "model.safetensors"]
