@@ -66,8 +66,8 @@ def test_saved_and_loaded(model: PoseDiffusion, folder: Path, observation: Obser
     assert loaded.denoiser.config == model.denoiser.config
     for name, value in model.denoiser.named_parameters():
         assert torch.equal(loaded.denoiser.state_dict()[name], value.half().float()), name
-    for name, value in model.denoiser.named_buffers():  # what is measured, not learnt, is kept as it is
-        assert torch.equal(loaded.denoiser.state_dict()[name], value), name
+    for name, buffer in model.denoiser.named_buffers():  # what is measured, not learnt, is kept as it is
+        assert torch.equal(loaded.denoiser.state_dict()[name], buffer), name
     assert not any(parameter.requires_grad for parameter in loaded.denoiser.parameters())
     assert not loaded.denoiser.training
     assert torch.allclose(last(loaded, observation).xyz, last(model, observation).xyz, atol=.01)
