@@ -1,6 +1,8 @@
 """A pose file with a lost hand, and a model that is small enough for a test to spoil."""
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,3 +39,11 @@ def small_model(tmp_path: Path) -> Path:
     network = Denoiser(DenoiserConfig(width=24, heads=2, encoder_layers=1, decoder_layers=1))
     PoseDiffusion(network).save(tmp_path / "model")
     return tmp_path / "model"
+
+
+@pytest.fixture(autouse=True)
+def heeds_ctrl_c() -> Iterator[None]:
+    """Ctrl-C as at a terminal, for the commands and the processes they start: a shell's background jobs ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
