@@ -4,7 +4,8 @@ from __future__ import annotations
 import torch
 
 from pose_diffusion.clip import encode
-from pose_diffusion.diffusion.denoiser import Denoiser, DenoiserConfig
+from pose_diffusion.diffusion.config import DenoiserConfig
+from pose_diffusion.diffusion.denoiser import Denoiser
 from pose_diffusion.diffusion.filling import Filler, Observation
 from pose_diffusion.diffusion.model import PoseDiffusion
 from tests.poses import constructed_pose

@@ -10,7 +10,7 @@ exact keypoint has spread 0 and cannot move.
 """
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from pose_diffusion.diffusion.candidates import CANDIDATES, FACE_CANDIDATES, Start, average, likely_motion, sides
 from pose_diffusion.diffusion.condition import Condition
+from pose_diffusion.diffusion.config import DenoiserConfig
 from pose_diffusion.diffusion.filling import Filler
 from pose_diffusion.diffusion.gaussian import Gaussian, blank
 from pose_diffusion.diffusion.schedule import c_in, c_noise, c_skip
@@ -31,71 +32,6 @@ STRANGERS = 1.4  # errors in gaps, on sources left out of training, over those e
 LEAST_OWN = .5  # of a point's expected error is at least its own, the rest may be that of its anchor
 HIDDEN = 32  # of the layer that chooses between a point's candidates
 LOCAL = 3 * (len(CANDIDATES) - 1) + 5  # local statistics of a point that decide between the candidates
-
-
-@dataclass(frozen=True)
-class DenoiserConfig:
-    """The size of a network.
-
-    Attributes
-    ----------
-    layout : str
-        Name of its layout.
-    width, heads : int
-        Of the transformer's tokens.
-    encoder_layers, decoder_layers : int
-        Depth of the halves.
-    frames_per_token : int
-        Frames that are one token: the strongest lever for speed on a CPU (reference measurements: 4 times).
-    window : int
-        Frames the network was trained on and is run on at a time.
-    condition_width : int
-        Width of the condition's tokens.
-    dropout : float
-        In the feed-forward layers, in training.
-    """
-
-    layout: str = "holistic"
-    width: int = 192
-    heads: int = 6
-    encoder_layers: int = 4
-    decoder_layers: int = 3
-    frames_per_token: int = 4
-    window: int = 32
-    condition_width: int = 64
-    dropout: float = 0.
-
-    def as_dict(self) -> dict:
-        return asdict(self)
-
-
-LIMITS = {"width": 2048, "heads": 64, "encoder_layers": 64, "decoder_layers": 64, "frames_per_token": 16,
-          "window": 1024, "condition_width": 4096}
-
-
-def checked_config(values: dict) -> DenoiserConfig:
-    """A configuration from a file: sizes are limited before anything is allocated.
-
-    Raises
-    ------
-    ValueError
-        For unknown names, sizes out of their range, or sizes that do not fit together.
-    """
-    unknown = sorted(set(values) - {field.name for field in fields(DenoiserConfig)})
-    if unknown:
-        raise ValueError(f"unknown settings {', '.join(map(str, unknown))}")
-    config = DenoiserConfig(**values)
-    for name, limit in LIMITS.items():
-        value = getattr(config, name)
-        if type(value) is not int or not 1 <= value <= limit:
-            raise ValueError(f"{name} must be a whole number from 1 to {limit}, not {value!r}")
-    if config.layout not in LAYOUTS:
-        raise ValueError(f"unknown layout {config.layout!r}: there are {', '.join(LAYOUTS)}")
-    if config.width % (2 * config.heads) or config.window % (4 * config.frames_per_token):
-        raise ValueError("width must be a multiple of twice the heads, window of four times frames_per_token")
-    if type(config.dropout) not in (int, float) or not 0 <= config.dropout < 1:
-        raise ValueError(f"dropout must be from 0 to below 1, not {config.dropout!r}")
-    return config
 
 
 @dataclass(frozen=True)

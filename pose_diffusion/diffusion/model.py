@@ -18,7 +18,8 @@ from torch import Tensor
 from pose_diffusion.diffusion import windows as windowing
 from pose_diffusion.diffusion.candidates import Start, start
 from pose_diffusion.diffusion.condition import Condition
-from pose_diffusion.diffusion.denoiser import Denoiser, Encoded, checked_config
+from pose_diffusion.diffusion.config import checked_config
+from pose_diffusion.diffusion.denoiser import Denoiser, Encoded
 from pose_diffusion.diffusion.energy import Energy, guide
 from pose_diffusion.diffusion.filling import Observation
 from pose_diffusion.diffusion.guidance import classifier_free

@@ -26,7 +26,8 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from pose_diffusion.diffusion.condition import Condition, keep, none
-from pose_diffusion.diffusion.denoiser import Denoiser, DenoiserConfig, checked_config
+from pose_diffusion.diffusion.config import DenoiserConfig, checked_config
+from pose_diffusion.diffusion.denoiser import Denoiser
 from pose_diffusion.diffusion.noise import MARGIN
 from pose_diffusion.diffusion.schedule import training_sigmas
 from pose_diffusion.layout import LAYOUTS

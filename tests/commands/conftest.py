@@ -9,7 +9,8 @@ import pytest
 import torch
 from pose_format import Pose
 
-from pose_diffusion.diffusion.denoiser import Denoiser, DenoiserConfig
+from pose_diffusion.diffusion.config import DenoiserConfig
+from pose_diffusion.diffusion.denoiser import Denoiser
 from pose_diffusion.diffusion.model import PoseDiffusion
 from pose_diffusion.files import write_pose
 from pose_diffusion.layout import RIGHT_HAND

@@ -16,7 +16,8 @@ from pose_diffusion.clip import encode
 from pose_diffusion.diffusion import model as model_module
 from pose_diffusion.diffusion.candidates import start
 from pose_diffusion.diffusion.condition import Condition
-from pose_diffusion.diffusion.denoiser import Denoiser, DenoiserConfig
+from pose_diffusion.diffusion.config import DenoiserConfig
+from pose_diffusion.diffusion.denoiser import Denoiser
 from pose_diffusion.diffusion.energy import pin
 from pose_diffusion.diffusion.filling import Observation
 from pose_diffusion.diffusion.model import VARIABLE, Estimate, ModelError, PoseDiffusion

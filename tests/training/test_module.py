@@ -16,7 +16,7 @@ import yaml
 from lightning.pytorch import Trainer
 
 from pose_diffusion.commands.train import CONFIGS, main, make_parser, named_configs
-from pose_diffusion.diffusion.denoiser import DenoiserConfig
+from pose_diffusion.diffusion.config import DenoiserConfig
 from pose_diffusion.diffusion.model import PoseDiffusion
 from pose_diffusion.training.loss import LossWeights
 from pose_diffusion.training.module import MONITOR, PoseData, PoseModule, Stride, rate

@@ -13,7 +13,7 @@ from pose_diffusion import corruption
 from pose_diffusion.clip import encode
 from pose_diffusion.corruption import Damaged
 from pose_diffusion.diffusion.candidates import start
-from pose_diffusion.diffusion.denoiser import DenoiserConfig
+from pose_diffusion.diffusion.config import DenoiserConfig
 from pose_diffusion.diffusion.model import PoseDiffusion
 from pose_diffusion.training.data import observation, padded
 from pose_diffusion.training.loss import LossWeights

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pose_diffusion.clip import encode
 from pose_diffusion.diffusion.condition import Condition
-from pose_diffusion.diffusion.denoiser import DenoiserConfig
+from pose_diffusion.diffusion.config import DenoiserConfig
 from pose_diffusion.diffusion.model import PoseDiffusion
 from pose_diffusion.training.data import observation
 from pose_diffusion.training.loss import LossWeights
