@@ -1,9 +1,9 @@
-"""What is known of a clip, and the simple estimates that the network starts from.
+"""What is known of a clip, and how it is filled: what the network starts from.
 
 A network that has to learn that a hand moves with its wrist, or that a track goes on smoothly, learns the signers of
-its training data by heart on the way. So the filled observation and a handful of classical estimates (smoothed, without
-suspicious points, with the hands exchanged, by a linear prior) are computed here, and the network only chooses
-between them point by point and adds a residual. All of it is torch on batches, the same code in training and use.
+its training data by heart on the way. So the filled observation is computed here, `candidates.py` gathers a handful of
+classical estimates from it, and the network only chooses between them point by point and adds a residual. All of it
+is torch on batches, the same code in training and use.
 """
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ A hand has 63 coordinates, and nearly all of its motion is in a dozen directions
 part is taken apart into the principal components of its motion, each component is filtered in time by the Wiener filter
 (Wiener 1949) for its own autocovariance and the noise of `corruption.jitter`, and put together again. On people it was
 not fitted to, this leaves three quarters of what the best Savitzky-Golay filter leaves of jitter
-(`benchmarks/steady_prior.py`: .74 to .79 by part and level).
+(`benchmarks/steady_prior.py`: .73 to .79 by part and level).
 """
 from __future__ import annotations
 

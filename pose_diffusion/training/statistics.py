@@ -33,13 +33,16 @@ def statistics(pack: Pack, clips: np.ndarray, layout: Layout, limit: int = 3000,
         The points.
     limit : int
         Clips, drawn at random, that mean, std and rate are taken from.
+    window : int
+        Frames of the network's windows.
 
     Returns
     -------
     dict of str to Tensor
         `mean` and `std` of the features and `rate`, how far they walk in a second (shoulder widths per root second):
         `(K, 3)` each. The priors of a right hand and the body (see `wiener.Prior`), `hand_basis` and so on; those of a
-        part that is nowhere seen throughout change nothing.
+        part that is nowhere seen throughout change nothing. The Gaussians over windows of the body and of a hand with
+        its arm (see `gaussian.Gaussian`), `body_window_mean` and so on, where there are clips enough to fit them.
     """
     rng = np.random.default_rng(0)
     to_features = layout.to_features
