@@ -7,12 +7,12 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from pose_diffusion.diffusion.filling import Filler, Observation, broad, interpolate, smooth
-from pose_diffusion.diffusion.gaussian import STDS, Gaussian, likely
-from pose_diffusion.layout import BODY, Layout
+from pose_diffusion.diffusion.filling import Filler, Observation, broad, smooth
+from pose_diffusion.diffusion.likely import likely
 
 CANDIDATES = ("filled", "smooth 5", "smooth 9", "broad", "trusted", "trusted smooth", "steady 1", "steady 2",
-              "steady 3", "other hand", "cubic", "likely 1", "likely 2", "likely in gaps", "mean")
+              "steady 3", "other hand", "pchip", "likely 1", "likely 2", "likely kept", "likely all",
+              "mean")
 FACE_CANDIDATES = 4  # the face has the first four only
 
 
@@ -25,7 +25,7 @@ class Start:
     filled : Tensor
         `(B, T, K, 3)` features of the filled observation, hands untangled: the origin of the residual.
     candidates : Tensor
-        `(B, T, inner, C - 4, 3)` features of body and hands, all but the last four, which belong to a window;
+        `(B, T, inner, C - 1, 3)` features of body and hands, all but the last one, which belongs to a window;
         `face`: `(B, T, faces, FACE_CANDIDATES, 3)`.
     known, exact, suspicious : Tensor
         `(B, T, K)` bool; `suspicious` `(B, T, inner)`.
@@ -63,7 +63,8 @@ def _start(filler: Filler, observation: Observation) -> Start:
     obs = filler.untangle(raw)
     filled = filler.fill(obs.xyz, obs.mask, obs.seconds)
     n = filler.inner
-    suspicious = filler.suspicious(obs, filled.features)
+    stalled = filler.stalled(obs)
+    suspicious = filler.jumping(obs, filled.features) | stalled
     mask = obs.mask[..., :n] & ~suspicious
     trusted = filler.fill(obs.xyz[:, :, :n], mask, obs.seconds)
     swapped = filler.exchange(obs, torch.ones_like(obs.valid))
@@ -72,37 +73,12 @@ def _start(filler: Filler, observation: Observation) -> Start:
     smoothed = [smooth(x, 5), smooth(x, 9), broad(x)]
     calm = trusted.features
     known = filler.known(obs.mask)
+    through = filler.pchip(obs.xyz[:, :, :n], obs.mask[..., :n] & ~stalled)
     candidates = torch.stack([x[:, :, :n], *(s[:, :, :n] for s in smoothed), calm, smooth(calm, 7),
-                              *filler.steadied(calm, obs.valid), other.features,
-                              filler.cubic(obs.xyz[:, :, :n], mask, obs.seconds)], dim=3)
+                              *filler.steadied(calm, obs.valid), other.features, through,
+                              *likely(filler, obs, stalled, calm)], dim=3)
     face = torch.stack([x[:, :, n:], *(s[:, :, n:] for s in smoothed)], dim=3)
     return Start(x, candidates, face, known, obs.exact, suspicious, filled.since, filled.until, obs.seconds, obs.valid)
-
-
-def sides(layout: Layout) -> tuple[list[int], list[int]]:
-    """Indices of the left and of the right hand with their arm, in the same order."""
-    out = []
-    for side, hand in (("LEFT", "left_hand"), ("RIGHT", "right_hand")):
-        arm = [layout.index(BODY, f"{side}_{point}") for point in ("ELBOW", "WRIST", "PINKY", "INDEX", "THUMB")]
-        out.append([*range(layout.parts[hand].start, layout.parts[hand].stop), *arm])
-    return out[0], out[1]
-
-
-def likely_motion(filler: Filler, begin: Start, body: Gaussian, side: Gaussian) -> Tensor:
-    """`(N, W, inner, 3, 3)`: the candidates "likely", of windows as long as the Gaussians are."""
-    calm = begin.candidates[..., CANDIDATES.index("trusted"), :]
-    seen = begin.known[..., :filler.inner] & ~begin.suspicious & begin.valid.unsqueeze(-1)
-    points, mirror = filler.points(calm), torch.tensor([-1., 1., 1.], device=calm.device)
-    out = torch.empty(len(STDS), *points.shape, device=points.device)
-    part = filler.layout.parts["body"]
-    out[:, :, :, part] = likely(body, points[:, :, part], seen[..., part])
-    for hand, chosen, flip in zip(filler.hands, sides(filler.layout), (mirror, mirror.abs())):
-        whole = likely(side, points[:, :, chosen] * flip, seen[..., chosen]) * flip
-        out[:, :, :, hand] = whole[:, :, :, :hand.stop - hand.start]
-    features = filler.features(out)
-    told = interpolate(features[-1], seen, begin.seconds, calm.new_zeros(filler.inner, 3)).features
-    shifted = torch.where(seen.any(1)[:, None, :, None], calm + features[-1] - told, features[-1])
-    return torch.stack([*features, torch.where(seen.unsqueeze(-1), calm, shifted)], dim=3)
 
 
 def average(begin: Start, inner: int) -> Tensor:

@@ -10,17 +10,17 @@ exact keypoint has spread 0 and cannot move.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pose_diffusion.diffusion.candidates import CANDIDATES, FACE_CANDIDATES, Start, average, likely_motion, sides
+from pose_diffusion.diffusion.candidates import CANDIDATES, FACE_CANDIDATES, Start, average
 from pose_diffusion.diffusion.condition import Condition
 from pose_diffusion.diffusion.config import DenoiserConfig
-from pose_diffusion.diffusion.filling import Filler
+from pose_diffusion.diffusion.filling import Filler, sides
 from pose_diffusion.diffusion.gaussian import Gaussian, blank
 from pose_diffusion.diffusion.schedule import c_in, c_noise, c_skip
 from pose_diffusion.diffusion.wiener import Prior, nothing
@@ -138,6 +138,7 @@ class Denoiser(nn.Module):
         self.layout: Layout = LAYOUTS[config.layout]
         points, inner = len(self.layout), self.layout.parts["face"].start
         self.inner = inner
+        self._filler: tuple[tuple, Filler] | None = None
         self.register_buffer("mean", torch.zeros(points, 3))
         self.register_buffer("std", torch.ones(points, 3))
         self.register_buffer("rate", torch.ones(points, 3))
@@ -146,14 +147,14 @@ class Denoiser(nn.Module):
             self.register_buffer(f"{part}_basis", prior.basis)
             self.register_buffer(f"{part}_taps", prior.taps)
         for part, indices in (("body", BODY_POINTS), ("side", sides(self.layout)[0])):
-            for name, value in vars(blank(config.window, len(indices))).items():
+            for name, value in vars(blank(len(indices))).items():
                 self.register_buffer(f"{part}_window_{name}", value)
         level = torch.empty(points, 1)
         for part, value in LEVELS.items():
             level[self.layout.parts[part]] = value
         self.register_buffer("level", level)
         width, span = config.width, config.frames_per_token
-        static = 3 * points + 4 * inner + 3 + 9 * inner
+        static = 3 * points + 4 * inner + 3 + 12 * inner
         self.stem = nn.Linear(span * static, width)
         self.condition = nn.Linear(config.condition_width, width)
         self.null = nn.Parameter(torch.zeros(1, 1, width))
@@ -188,8 +189,15 @@ class Denoiser(nn.Module):
 
     @property
     def filler(self) -> Filler:
-        return Filler(self.layout, self.mean, Prior(self.hand_basis, self.hand_taps),
-                      Prior(self.body_basis, self.body_taps))
+        """What fills observations before the network sees them; made anew where its statistics have changed."""
+        buffers = dict(self.named_buffers())
+        stamp = tuple((value.device, value.data_ptr(), value._version) for value in buffers.values())
+        if self._filler is None or self._filler[0] != stamp:
+            hand, body = (Prior(buffers[f"{part}_basis"], buffers[f"{part}_taps"]) for part in ("hand", "body"))
+            windows = (Gaussian(*(buffers[f"{part}_window_{field.name}"] for field in fields(Gaussian)))
+                       for part in ("body", "side"))
+            self._filler = stamp, Filler(self.layout, self.mean, hand, body, *windows)
+        return self._filler[1]
 
     def spread(self, begin: Start) -> Tensor:
         """`(B, T, K, 3)`: how far the truth may be from the filled observation: capture noise where something is
@@ -211,7 +219,7 @@ class Denoiser(nn.Module):
         centre = (x * valid.unsqueeze(-1)).sum(1, keepdim=True) / valid.unsqueeze(-1).sum(1, keepdim=True).clamp(min=1)
         centred = ((x - centre) / self.std).clamp(-5, 5)
         differences = begin.candidates[..., 1:, :] - begin.candidates[..., :1, :]
-        shown = [CANDIDATES.index(name) - 1 for name in ("trusted", "steady 2", "other hand")]
+        shown = [CANDIDATES.index(name) - 1 for name in ("trusted", "steady 2", "other hand", "likely 2")]
         picked = differences[..., shown, :]
         since, until = (torch.log1p(10 * t[..., :n].clamp(max=10)) for t in (begin.since, begin.until))
         flags = torch.stack([begin.known[..., :n], begin.exact[..., :n], begin.suspicious], dim=-1).to(x)
@@ -239,8 +247,7 @@ class Denoiser(nn.Module):
         Encoded
         """
         mean = average(begin, self.inner).unsqueeze(-2).expand(-1, begin.candidates.shape[1], -1, -1, -1)
-        motion = self._likely(begin)
-        begin = replace(begin, candidates=torch.cat([begin.candidates, motion, mean], dim=-2))
+        begin = replace(begin, candidates=torch.cat([begin.candidates, mean], dim=-2))
         spread = self.spread(begin)
         frame, local = self._statistics(begin)
         span, batch = self.config.frames_per_token, len(frame)
@@ -272,13 +279,6 @@ class Denoiser(nn.Module):
         own = torch.maximum(error**2 - anchor**2, (LEAST_OWN * error)**2).sqrt()
         own = own * torch.where(known, 1., STRANGERS)
         return (PER_COORDINATE * own.unsqueeze(-1) / spread.clamp(min=1e-6)).clamp(.02, 3)
-
-    @torch.no_grad()
-    def _likely(self, begin: Start) -> Tensor:
-        with torch.autocast(begin.filled.device.type, enabled=False):
-            priors = (Gaussian(*(getattr(self, f"{part}_{name}") for name in ("mean", "directions", "variances")))
-                      for part in ("body_window", "side_window"))
-            return likely_motion(self.filler, begin, *priors)
 
     def _choose(self, x: Tensor, local: Tensor, begin: Start) -> Tensor:
         """A convex combination of the candidates, point by point: it can be as good as the best of them."""

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pose_diffusion.diffusion.gaussian import Gaussian, blank
+from pose_diffusion.diffusion.interpolation import Filled, interpolate, pchip
 from pose_diffusion.diffusion.wiener import NOISE, Prior, nothing, steadied
 from pose_diffusion.layout import BODY, BODY_POINTS, FACE, FACE_ANCHOR, HAND_POINTS, LEFT_HAND, RIGHT_HAND, Layout
 
@@ -47,68 +49,6 @@ class Observation:
     def to(self, device: torch.device | str) -> Observation:
         """On another device."""
         return Observation(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
-
-
-@dataclass(frozen=True)
-class Filled:
-    """The filled observation.
-
-    Attributes
-    ----------
-    features : Tensor
-        `(B, T, K, 3)`: each point relative to its anchor; known everywhere.
-    since, until : Tensor
-        `(B, T, K)` seconds to the nearest observation before and after; infinite where there is none.
-    """
-
-    features: Tensor
-    since: Tensor
-    until: Tensor
-
-
-def neighbours(mask: Tensor) -> tuple[Tensor, Tensor]:
-    """`(B, T, K)` index of the last observed frame up to each frame (-1: none) and of the next from it (T: none)."""
-    frames = mask.shape[1]
-    index = torch.arange(frames, device=mask.device).view(1, -1, 1)
-    before = torch.where(mask, index, -1).cummax(dim=1).values
-    after = torch.where(mask, index, frames).flip(1).cummin(dim=1).values.flip(1)
-    return before, after
-
-
-def _at(values: Tensor, index: Tensor) -> Tensor:
-    """Values `(B, T, K, 3)` at frame `index` `(B, T, K)`, clamped into the clip."""
-    return values.gather(1, index.clamp(0, values.shape[1] - 1).unsqueeze(-1).expand(*index.shape, values.shape[-1]))
-
-
-def _frame(values: Tensor, index: Tensor) -> Tensor:
-    """Values `(B, T, K)` at frame `index` `(B, T, K)`, clamped into the clip."""
-    return values.gather(1, index.clamp(0, values.shape[1] - 1))
-
-
-def interpolate(values: Tensor, mask: Tensor, seconds: Tensor, default: Tensor,
-                progress: Tensor | None = None) -> Filled:
-    """Linear between observations, constant beyond the outer ones, `default` `(K, 3)` for points never observed.
-
-    Linear in `seconds` `(B, T)`, or in `progress` `(B, T)` where that is given.
-    """
-    before, after = neighbours(mask)
-    has_before, has_after = before >= 0, after < mask.shape[1]
-    time = seconds.unsqueeze(-1)
-    clamp = mask.shape[1] - 1
-    since = time - seconds.unsqueeze(-1).expand_as(before).gather(1, before.clamp(0, clamp))
-    until = seconds.unsqueeze(-1).expand_as(after).gather(1, after.clamp(0, clamp)) - time
-    run, rest = since, until
-    if progress is not None:
-        ticks = progress.unsqueeze(-1).expand_as(before)
-        run = progress.unsqueeze(-1) - ticks.gather(1, before.clamp(0, clamp))
-        rest = ticks.gather(1, after.clamp(0, clamp)) - progress.unsqueeze(-1)
-    weight = run / (run + rest).clamp(min=1e-6)
-    weight = torch.where(has_before, torch.where(has_after, weight, 0.), 1.).unsqueeze(-1)
-    filled = torch.lerp(_at(values, before), _at(values, after), weight)
-    filled = torch.where(mask.unsqueeze(-1), values, filled)
-    filled = torch.where((has_before | has_after).unsqueeze(-1), filled, default)
-    infinity = torch.tensor(torch.inf, device=values.device)
-    return Filled(filled, torch.where(has_before, since, infinity), torch.where(has_after, until, infinity))
 
 
 def path(points: Tensor) -> Tensor:
@@ -158,6 +98,32 @@ def median(x: Tensor, window: int) -> Tensor:
     return rows[half]
 
 
+def sides(layout: Layout) -> tuple[list[int], list[int]]:
+    """Indices of the left and of the right hand with their arm, in the same order."""
+    out = []
+    for side, hand in (("LEFT", "left_hand"), ("RIGHT", "right_hand")):
+        arm = [layout.index(BODY, f"{side}_{point}") for point in ("ELBOW", "WRIST", "PINKY", "INDEX", "THUMB")]
+        out.append([*range(layout.parts[hand].start, layout.parts[hand].stop), *arm])
+    return out[0], out[1]
+
+
+def usual_place(x: Tensor, valid: Tensor) -> Tensor:
+    """Where `(B, T, K, 2)` would be if it moved on as usual: the median of the 7 frames around, or, so that two or
+    three wrong frames at an end are not taken for the clip, of the last 7, moved on by their median step.
+
+    `valid` `(B, T)` is True up to a clip's end.
+    """
+    last = valid.sum(1, keepdim=True) - 1
+    frame = torch.arange(x.shape[1], device=x.device).unsqueeze(0)
+    centre = torch.where(last >= 6, frame.clamp(min=3).minimum(last - 3), last // 2)
+
+    def there(values: Tensor) -> Tensor:
+        return values.gather(1, centre[:, :, None, None].expand_as(values))
+
+    step = F.pad(x.diff(dim=1), (0, 0, 0, 0, 1, 0))
+    return there(median(x, 7)) + there(median(step, 7)) * (frame - centre)[:, :, None, None]
+
+
 class Filler:
     """Fills observations in a layout. Holds only index tables and the layout's mean pose.
 
@@ -169,11 +135,17 @@ class Filler:
         `(K, 3)` mean feature (point relative to its anchor) for what is never observed.
     hand, body : Prior, optional
         How a right hand and the body move.
+    body_window, side_window : Gaussian, optional
+        What the body, and a left hand with its arm, look like for a while.
     """
 
-    def __init__(self, layout: Layout, mean: Tensor, hand: Prior | None = None, body: Prior | None = None):
+    def __init__(self, layout: Layout, mean: Tensor, hand: Prior | None = None, body: Prior | None = None,
+                 body_window: Gaussian | None = None, side_window: Gaussian | None = None):
         self.layout = layout
         self.hand, self.body = hand or nothing(len(HAND_POINTS)), body or nothing(len(BODY_POINTS))
+        self.sides = sides(layout)
+        self.body_window = body_window or blank(len(BODY_POINTS))
+        self.side_window = side_window or blank(len(self.sides[0]))
         self.mean = mean
         self.anchors = torch.tensor([a if a >= 0 else i for i, a in enumerate(layout.anchors)], device=mean.device)
         self.has_anchor = torch.tensor([a >= 0 for a in layout.anchors], device=mean.device)
@@ -239,7 +211,19 @@ class Filler:
         if mask.shape[-1] > self.inner:
             face = slice(self.inner, None)
             parts.append(interpolate(features[:, :, face], known[..., face], seconds, self.mean[face], pace))
-        return Filled(*(torch.cat([getattr(part, field.name) for part in parts], dim=2) for field in fields(Filled)))
+        filled = Filled(*(torch.cat([getattr(part, field.name) for part in parts], dim=2) for field in fields(Filled)))
+        return replace(filled, features=self._through(filled.features, xyz, mask, known))
+
+    def _through(self, features: Tensor, xyz: Tensor, mask: Tensor, known: Tensor) -> Tensor:
+        """The same, with points where they are observed even if what they hang on is not."""
+        astray = (mask & ~known).unsqueeze(-1)
+        if not bool(astray.any()):
+            return features
+        out, n = features, features.shape[-2]
+        for _ in range(self.depth):
+            out = features + torch.where(self.has_anchor[:n].unsqueeze(-1), out[..., self.anchors[:n], :], 0.)
+            out = torch.where(astray, xyz, out)
+        return torch.where(known.unsqueeze(-1), features, self.features(out))
 
     def _fill_hand(self, features: Tensor, known: Tensor, seconds: Tensor, body: Tensor, wrist: int, palm: list[int],
                    mean: Tensor) -> Filled:
@@ -259,13 +243,14 @@ class Filler:
         return self.exchange(obs, free & (cost_other + .1 < cost_same))
 
     def _wrist_distance(self, obs: Observation, hands: tuple[slice, ...]) -> Tensor:
-        """`(B, T)`: distance of the hands, given as left and right, to the body's wrists, where both are seen."""
+        """`(B, T)`: distance of the hands, given as left and right, to the body's wrists; 0 unless both wrists are
+        seen: a hand is not to be moved to an arm only because its own is hidden.
+        """
         total = torch.zeros_like(obs.seconds)
         for wrist, part in zip(self.wrists, hands):
-            seen = obs.mask[..., wrist] & obs.mask[..., part.start]
             gap = (obs.xyz[..., wrist, :2] - obs.xyz[..., part.start, :2]).norm(dim=-1)
-            total = total + torch.where(seen, gap, 0.)
-        return total
+            total = total + torch.where(obs.mask[..., part.start], gap, 0.)
+        return total * obs.mask[..., list(self.wrists)].all(-1)
 
     def exchange(self, obs: Observation, frames: Tensor) -> Observation:
         """Exchange left and right hand in the given frames `(B, T)`."""
@@ -280,39 +265,35 @@ class Filler:
 
         return replace(obs, xyz=exchanged(obs.xyz), mask=exchanged(obs.mask), exact=exchanged(obs.exact))
 
-    def suspicious(self, obs: Observation, features: Tensor) -> Tensor:
-        """`(B, T, inner)` bool: body and hand points that jump away from their median, or hands that stall."""
-        flat = features[:, :, :self.inner, :2]
-        jump = (flat - median(flat, 7)).norm(dim=-1) > DEVIATION
+    def stalled(self, obs: Observation) -> Tensor:
+        """`(B, T, inner)` bool: hands that stand still to the last bit while their arm moves."""
+        out = torch.zeros_like(obs.mask[..., :self.inner])
         for part, wrist in zip(self.hands, self.wrists):
             same = (obs.xyz[:, 1:, part] == obs.xyz[:, :-1, part]).flatten(2).all(-1)
             moved = (obs.xyz[:, 1:, wrist] != obs.xyz[:, :-1, wrist]).any(-1)
-            stalled = F.pad(same & moved, (1, 0)) & obs.mask[..., part.start]
-            jump[..., part] |= (jump[..., part.start] | stalled).unsqueeze(-1)
+            out[..., part] = F.pad(same & moved, (1, 0)).unsqueeze(-1)
+        return out & obs.mask[..., :self.inner] & ~obs.exact[..., :self.inner]
+
+    def jumping(self, obs: Observation, features: Tensor) -> Tensor:
+        """`(B, T, inner)` bool: body and hand points far from where they usually are; fingers with their wrist."""
+        flat = features[:, :, :self.inner, :2]
+        jump = (flat - usual_place(flat, obs.valid)).norm(dim=-1) > DEVIATION
+        for part in self.hands:
+            jump[..., part] |= jump[..., part.start].unsqueeze(-1).clone()
         return jump & obs.mask[..., :self.inner] & ~obs.exact[..., :self.inner]
 
-    def cubic(self, xyz: Tensor, mask: Tensor, seconds: Tensor) -> Tensor:
-        """Features `(B, T, n, 3)` on a cubic Hermite through gaps, in time; slopes are those of the parabola through
-        an observation and its neighbours (de Boor 1978, chapter IV), or of the chord where there is none beyond.
-        """
-        known, frames = self.known(mask), xyz.shape[1]
-        x = interpolate(self.features(xyz), known, seconds, self.mean[:mask.shape[-1]]).features
-        before, after = neighbours(known)
-        earlier = _frame(F.pad(before[:, :-1], (0, 0, 1, 0), value=-1), before)  # the observation before that before
-        later = _frame(F.pad(after[:, 1:], (0, 0, 0, 1), value=frames), after)
-        inside = (before >= 0) & (after < frames) & ~known
-        length = torch.where(inside, after - before, 1).unsqueeze(-1)
-        s = torch.where(inside, torch.arange(frames, device=x.device).view(1, -1, 1) - before, 0).unsqueeze(-1) / length
-        left, right = _at(x, before), _at(x, after)
-        chord = (right - left) / length
-        back = (before - earlier).clamp(min=1).unsqueeze(-1)
-        ahead = (later - after).clamp(min=1).unsqueeze(-1)
-        start = (left - _at(x, earlier)) / back - chord  # how the slopes differ from the chord's, before weighting
-        end = (_at(x, later) - right) / ahead - chord
-        start = torch.where((earlier >= 0).unsqueeze(-1), start * length / (back + length), 0.)
-        end = torch.where((later < frames).unsqueeze(-1), end * length / (ahead + length), 0.)
-        bend = s * (1 - s) * length * ((1 - s) * start - s * end)
-        return torch.where(inside.unsqueeze(-1), x + bend, x)
+    def pchip(self, xyz: Tensor, mask: Tensor) -> Tensor:
+        """Features `(B, T, n, 3)` on a shape-preserving cubic through gaps: body as it is, hands from their wrist."""
+        body, base = self.layout.parts["body"], self.rest[:mask.shape[-1]]
+
+        def through(values: Tensor, seen: Tensor, default: Tensor) -> Tensor:
+            return torch.where(seen.any(1)[:, None, :, None], pchip(values, seen), default)
+
+        parts = [through(xyz[:, :, body], mask[..., body], base[body])]
+        for hand, wrist in zip(self.hands, self.wrists):
+            at = parts[0][:, :, wrist:wrist + 1]
+            parts.append(at + through(xyz[:, :, hand] - at, mask[..., hand], base[hand] - base[wrist]))
+        return self.features(torch.cat(parts, dim=2))
 
     def steadied(self, features: Tensor, valid: Tensor) -> Tensor:
         """Features `(B, T, inner, 3)` without jitter, `(levels, B, T, inner, 3)`: see `wiener.py`."""

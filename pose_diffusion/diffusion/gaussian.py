@@ -1,85 +1,158 @@
-"""What a whole window of motion probably looked like: the posterior mean under one Gaussian, holes and all.
+"""What a stretch of motion probably looked like: the posterior mean under one Gaussian, holes and all.
 
-Where `wiener.py` knows how each component of a part goes on in time, this knows how a window as a whole varies: which
-arm goes with which hand, where hands usually are. It is the conditional Gaussian of the benchmark's baselines (there a
-mixture, tuned to each damage), as one more estimate for the network to choose from.
+Where `wiener.py` knows how each component of a part goes on in time, this knows how 24 frames as a whole vary: which
+arm goes with which hand, where hands usually are, which finger moves with which. It is the conditional Gaussian of the
+benchmark's baselines (there a mixture, tuned to each damage), as more estimates for the network to choose from.
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
-DIRECTIONS = 80  # principal components
-STDS = (.03, .1)  # noise of what is observed, shoulder widths
+FRAMES = 24  # of a window: most training clips have 25 to 30
+HOP = 12  # frames from one window to the next
+DIRECTIONS = 160  # principal components
 
 
 @dataclass(frozen=True)
 class Gaussian:
-    """A low-rank Gaussian over windows of W frames of n points: `mean + directions z`, z of the given variances.
+    """A Gaussian over windows of `FRAMES` frames of n points: `mean + directions z + white noise`.
 
     Attributes
     ----------
     mean : Tensor
-        `(W, n, 3)`.
+        `(FRAMES, n, 3)`.
     directions : Tensor
-        `(W, n, 3, P)`, orthonormal, or all zero where nothing has been fitted.
+        `(FRAMES, n, 3, P)`, orthonormal, or all zero where nothing has been fitted.
     variances : Tensor
-        `(P,)`; 0 where nothing has been fitted.
+        `(P,)` of z; 0 where nothing has been fitted.
+    rest : Tensor
+        `()` variance per coordinate outside of the directions.
     """
 
     mean: Tensor
     directions: Tensor
     variances: Tensor
+    rest: Tensor
+
+    @property
+    def fitted(self) -> bool:
+        """Whether it has seen data."""
+        return bool(self.variances.any())
+
+    @cached_property
+    def triangle(self) -> Tensor:
+        """`(2, P (P + 1) / 2)` rows and columns of a lower triangle."""
+        return torch.tril_indices(len(self.variances), len(self.variances), device=self.mean.device)
+
+    @cached_property
+    def products(self) -> Tensor:
+        """`(FRAMES n, P (P + 1) / 2)`: what each observed point adds to the lower triangle of U'U."""
+        points = self.directions.reshape(-1, 3, len(self.variances))
+        return torch.stack([(point.T @ point)[tuple(self.triangle)] for point in points])
 
 
-def blank(frames: int, points: int) -> Gaussian:
+def blank(points: int) -> Gaussian:
     """Not fitted yet."""
-    return Gaussian(torch.zeros(frames, points, 3), torch.zeros(frames, points, 3, DIRECTIONS), torch.zeros(DIRECTIONS))
+    return Gaussian(torch.zeros(FRAMES, points, 3), torch.zeros(FRAMES, points, 3, DIRECTIONS), torch.zeros(DIRECTIONS),
+                    torch.zeros(()))
 
 
 def fit(windows: Sequence[np.ndarray]) -> Gaussian:
-    """Principal components of complete windows `(W, n, 3)`, more than `DIRECTIONS` of them."""
+    """Principal components of complete windows `(FRAMES, n, 3)`, more than `DIRECTIONS` of them."""
     shape = windows[0].shape
     flat = torch.from_numpy(np.stack(windows)).float().flatten(1)
     mean = flat.mean(0)
     centred = flat - mean
     values, vectors = torch.linalg.eigh((centred.T @ centred / len(flat)).double())
+    rest = values[:-DIRECTIONS].sum() / max(len(values) - DIRECTIONS, 1)
     return Gaussian(mean.view(shape), vectors[:, -DIRECTIONS:].float().reshape(*shape, -1),
-                    values[-DIRECTIONS:].clamp(min=1e-8).float())
+                    values[-DIRECTIONS:].clamp(min=1e-8).float(), rest.float())
 
 
-def likely(prior: Gaussian, x: Tensor, seen: Tensor) -> Tensor:
-    """Posterior means of windows, one per noise level of `STDS`; the windows as they are where nothing is fitted.
+def ask(prior: Gaussian, seen: Tensor) -> Callable[[Tensor, float], Tensor]:
+    """Prepare for windows of which the same points are observed, whatever their values and noise.
 
     Parameters
     ----------
     prior : Gaussian
-        Of W frames and n points.
-    x : Tensor
-        `(N, W, n, 3)`.
+        Of n points, fitted.
     seen : Tensor
-        `(N, W, n)` bool: what is observed; the rest of x does not matter.
+        `(N, FRAMES, n)` bool: what is observed.
 
     Returns
     -------
-    Tensor
-        `(len(STDS), N, W, n, 3)`: `mean + U (U'MU / s^2 + V^-1)^-1 U'M (x - mean) / s^2` (Bishop 2006, 2.3.3).
+    callable
+        From values `(N, FRAMES, n, 3)` (those not seen do not matter) and the standard deviation of the noise per
+        coordinate to the posterior means `(N, FRAMES, n, 3)`.
+
+    Notes
+    -----
+    `mean + U (U'MU + s^2 V^-1)^-1 U'M (x - mean)` with V the variances, M the mask and s^2 that of the noise plus what
+    is outside of the directions (Bishop 2006, 2.3.3). Where all is seen, U'MU is the identity.
     """
-    if not bool(prior.variances.any()):
-        return x.expand(len(STDS), *x.shape)
-    count = prior.directions.shape[-1]
-    points = prior.directions.reshape(-1, 3, count)
-    mask = seen.flatten(1).to(x)
-    gram = (mask @ (points.transpose(1, 2) @ points).flatten(1)).view(-1, count, count)
-    offset = (x - prior.mean) * seen.unsqueeze(-1)
-    told = offset.flatten(1) @ points.flatten(0, 1)
-    out = []
-    for std in STDS:
-        root = torch.linalg.cholesky(gram + torch.diag(std**2 / prior.variances))
-        z = torch.cholesky_solve(told.unsqueeze(-1), root).squeeze(-1)
-        out.append((z @ points.flatten(0, 1).T).view(x.shape) + prior.mean)
-    return torch.stack(out)
+    count = len(prior.variances)
+    flat = prior.directions.reshape(-1, count)
+    holes = (~seen.flatten(1).all(1)).nonzero().squeeze(1)
+    gram = flat.new_zeros(len(holes), count, count)
+    gram[:, prior.triangle[0], prior.triangle[1]] = seen[holes].flatten(1).to(flat) @ prior.products
+
+    def told(x: Tensor, std: float) -> Tensor:
+        damping = (std**2 + prior.rest) / prior.variances
+        offset = ((x - prior.mean) * seen.unsqueeze(-1)).flatten(1) @ flat
+        z = offset / (1 + damping)
+        if len(holes):
+            root = torch.linalg.cholesky(gram + torch.diag(damping))  # reads the lower triangle only
+            z[holes] = torch.cholesky_solve(offset[holes].unsqueeze(-1), root).squeeze(-1)
+        return (z @ flat.T).view(x.shape) + prior.mean
+
+    return told
+
+
+@dataclass(frozen=True)
+class Cover:
+    """How overlapping windows of `FRAMES` frames lie over a padded batch of clips.
+
+    Attributes
+    ----------
+    index : Tensor
+        `(N, FRAMES)` places in the batch laid out flat, clip by clip, each clip as long as `frames`.
+    frames, clips : int
+        Of the batch; at least `FRAMES` frames.
+    """
+
+    index: Tensor
+    frames: int
+    clips: int
+
+    def cut(self, x: Tensor) -> Tensor:
+        """`(B, T, ...)` -> `(N, FRAMES, ...)`; zeros beyond T."""
+        if x.shape[1] < self.frames:
+            x = torch.cat([x, x.new_zeros(len(x), self.frames - x.shape[1], *x.shape[2:])], dim=1)
+        return x.flatten(0, 1)[self.index]
+
+    def join(self, x: Tensor, frames: int) -> Tensor:
+        """`(N, FRAMES, n, 3)` -> `(B, frames, n, 3)`, blended by triangular weights; 0 where no window lies."""
+        ramp = torch.arange(1, FRAMES + 1, device=x.device)
+        ramp = torch.minimum(ramp, ramp.flip(0)).to(x).expand(len(x), -1)
+        rows = self.index.flatten()
+        total = x.new_zeros(self.clips * self.frames).index_add_(0, rows, ramp.flatten())
+        share = (ramp / total[self.index]).view(*ramp.shape, 1, 1)
+        out = x.new_zeros(self.clips * self.frames, *x.shape[2:])
+        out.index_add_(0, rows, (x * share).flatten(0, 1))
+        return out.view(self.clips, self.frames, *x.shape[2:])[:, :frames]
+
+
+def cover(valid: Tensor) -> Cover:
+    """Windows every `HOP` frames, the last ones pushed back into their clip: `(B, T)` bool, True up to a clip's end."""
+    frames = max(valid.shape[1], FRAMES)
+    starts = torch.arange(0, frames - FRAMES + HOP, HOP, device=valid.device).unsqueeze(1)
+    first = torch.minimum(starts, (valid.sum(1) - FRAMES).clamp(min=0))  # (windows, clips)
+    first = first + torch.arange(len(valid), device=valid.device) * frames
+    index = first.flatten().unsqueeze(1) + torch.arange(FRAMES, device=valid.device)
+    return Cover(index, frames, len(valid))

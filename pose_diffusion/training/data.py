@@ -73,8 +73,8 @@ def load(path: str | Path) -> Pack:
 def known(xyz: np.ndarray, observed: np.ndarray, rng: np.random.Generator, layout: Layout) -> tuple[Damaged, bool]:
     """Draw what is known of a clip, and whether it is exact.
 
-    Half is mixed damage as users have it, a quarter clean gaps, the rest single kinds of damage, undamaged clips, and
-    key frames (the first, both ends, some, none), so that one network refines, in-betweens and generates.
+    Two fifths are mixed damage as users have it, three tenths clean gaps, the rest single kinds of damage, undamaged
+    clips, and key frames (the first, both ends, some, none), so that one network refines, in-betweens and generates.
 
     Returns
     -------
@@ -83,17 +83,17 @@ def known(xyz: np.ndarray, observed: np.ndarray, rng: np.random.Generator, layou
     """
     clip = corruption.undamaged(xyz, observed)
     draw = rng.random()
-    if draw < .5:
+    if draw < .42:
         return _mixed(clip, rng, layout), False
-    if draw < .75:
+    if draw < .72:
         return _gaps(clip, rng, layout), bool(rng.random() < .5)
-    if draw < .85:
+    if draw < .82:
         return corruption.jitter(clip, _log_uniform(rng, .01, .12), rng, layout), False
     if draw < .92:
-        kind = rng.integers(3)
-        if kind == 0:
+        kind = rng.random()
+        if kind < .2:
             return corruption.swap_hands(clip, rng.uniform(.02, .12), rng, layout), False
-        if kind == 1:
+        if kind < .7:
             return corruption.outliers(clip, rng.uniform(.005, .06), rng, layout), False
         return corruption.freeze(clip, int(rng.integers(3, 11)), rng, layout), False
     if draw < .95:
@@ -131,9 +131,9 @@ def _mixed(clip: Damaged, rng: np.random.Generator, layout: Layout) -> Damaged:
 
 def _gaps(clip: Damaged, rng: np.random.Generator, layout: Layout) -> Damaged:
     kind, frames = rng.random(), len(clip.observed)
-    if kind < .7:
+    if kind < .65:
         for _ in range(rng.integers(1, 3)):
-            clip = corruption.drop_hands(clip, _gap_length(rng, frames), rng, layout, arm=rng.random() < .4,
+            clip = corruption.drop_hands(clip, _gap_length(rng, frames), rng, layout, arm=rng.random() < .5,
                                          edge_share=.35)
         return clip
     if kind < .85:

@@ -19,7 +19,7 @@ from pose_diffusion.diffusion.schedule import c_out
 from pose_diffusion.layout import Layout
 from pose_diffusion.training.data import observation
 
-SIMPLE = ("trusted", "smooth 9", "steady 2")
+SIMPLE = ("trusted", "steady 2", "pchip", "likely 2", "likely all")
 FLOOR = .005  # shoulder widths: errors below it are within the noise of the training data
 KNOWN = .1  # weight, in the diffusion loss, of what is observed: it is nearly all there is, and little is unknown of it
 PART_WEIGHT = {"body": 1., "left_hand": 2., "right_hand": 2., "face": .15}

@@ -236,7 +236,7 @@ class PoseData(LightningDataModule):
 
     def statistics(self) -> dict[str, Tensor]:
         """Of the clips trained on, for `PoseModule.set_statistics`."""
-        return statistics(self.pack, self.clips, self.layout, window=self.window)
+        return statistics(self.pack, self.clips, self.layout)
 
     def train_dataloader(self) -> DataLoader:
         """The samples of this process, on from where the run is."""

@@ -112,5 +112,6 @@ def fit(module: PoseModule, data: PoseData, settings: dict[str, Any], out: str |
         module.set_statistics(data.statistics())
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode")  # the average
+        warnings.filterwarnings("ignore", "It is recommended to use `self.log")  # every process measures the same
         trainer.fit(module, data, ckpt_path=last, weights_only=True)
     return best.best

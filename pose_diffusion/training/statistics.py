@@ -1,24 +1,25 @@
 """What a network is told of its training data before it learns: averages, and linear priors of hand and body."""
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from pose_diffusion.diffusion import gaussian, wiener
-from pose_diffusion.diffusion.candidates import sides
+from pose_diffusion.diffusion.filling import Filler
 from pose_diffusion.layout import Layout
-from pose_diffusion.training.augmentation import change_tempo
 from pose_diffusion.training.data import Pack
 
 PRIORS = {"hand": 1., "body": .5}  # the parts that have a linear prior, and their share of the jitter
-WINDOWS = 400  # of a source, that a Gaussian is fitted to
+WINDOWS = 250  # clips of a source, that the Gaussians are fitted to
+SEEN = .9  # of a window's points, for it to be learnt from
 TRACKS = 120  # of a source, that a prior is fitted to
 _FLIP = np.array([-1, 1, 1], np.float32)
 
 
-def statistics(pack: Pack, clips: np.ndarray, layout: Layout, limit: int = 3000, *,
-               window: int = 32) -> dict[str, Tensor]:
+def statistics(pack: Pack, clips: np.ndarray, layout: Layout, limit: int = 3000) -> dict[str, Tensor]:
     """What a `Denoiser` is told of the data, by the names of its buffers.
 
     Sources count equally. Clips without a known frame rate are taken at 20 per second.
@@ -33,8 +34,6 @@ def statistics(pack: Pack, clips: np.ndarray, layout: Layout, limit: int = 3000,
         The points.
     limit : int
         Clips, drawn at random, that mean, std and rate are taken from.
-    window : int
-        Frames of the network's windows.
 
     Returns
     -------
@@ -70,31 +69,39 @@ def statistics(pack: Pack, clips: np.ndarray, layout: Layout, limit: int = 3000,
         tracks = _tracks(pack, rng.permutation(clips), layout, columns)
         prior = wiener.fit(tracks, share) if tracks else wiener.nothing(columns.stop - columns.start)
         values |= {f"{part}_basis": prior.basis, f"{part}_taps": prior.taps}
-    left, right = sides(layout)
-    for part, chosen in (("body", np.arange(len(layout))[layout.parts["body"]]), ("side", np.array(right))):
-        windows = _windows(pack, rng.permutation(clips), layout, chosen, window)
+    for part, windows in zip(("body", "side"), _windows(pack, rng.permutation(clips), layout)):
         if len(windows) > gaussian.DIRECTIONS:
             values |= {f"{part}_window_{name}": value for name, value in vars(gaussian.fit(windows)).items()}
     return values
 
 
-def _windows(pack: Pack, clips: np.ndarray, layout: Layout, columns: np.ndarray, frames: int) -> list[np.ndarray]:
-    """Windows of some points, seen throughout, mirrored as well; clips that are too short are played more slowly."""
-    mirror = list(layout.mirror)
-    counts, out = np.zeros(len(pack.sources), int), []
+def _windows(pack: Pack, clips: np.ndarray, layout: Layout) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Windows of the body, mirrored as well, and of both sides as left ones, a hand relative to the body's wrist.
+
+    Up to three of a clip, in which nearly all is seen; the rest is interpolated.
+    """
+    filler = Filler(layout, torch.zeros(len(layout), 3))
+    body, mirror = np.arange(len(layout))[layout.parts["body"]], np.array(layout.mirror)
+    counts: Counter[int] = Counter()
+    bodies, hands = [], []
     for i in clips:
-        if counts[pack.source[i]] >= WINDOWS or pack.lens[i] < frames // 2:
+        counts[pack.source[i]] += 1
+        if counts[pack.source[i]] > WINDOWS or pack.lens[i] < gaussian.FRAMES:
             continue
-        xyz, confidence = pack.clip(i)
-        if len(xyz) < frames:
-            xyz, confidence = change_tempo(xyz, confidence, (frames - 1) / (len(xyz) - 1))
-        start = (len(xyz) - frames) // 2
-        rows = slice(start, start + frames)
-        for points, seen in ((xyz, confidence), (xyz[:, mirror] * _FLIP, confidence[:, mirror])):
-            if (seen[rows][:, columns] > 0).all():
-                out.append(points[rows][:, columns])
-                counts[pack.source[i]] += 1
-    return out
+        xyz, confidence = (torch.from_numpy(x[None, :, :filler.inner]) for x in pack.clip(i))
+        seconds = torch.arange(xyz.shape[1]).unsqueeze(0) / (pack.fps[i] or 20.)
+        full = filler.points(filler.fill(xyz, confidence > 0, seconds).features)[0].numpy()
+        seen = confidence[0].numpy() > 0
+        for start in sorted({0, (len(full) - gaussian.FRAMES) // 2, len(full) - gaussian.FRAMES}):
+            rows = slice(start, start + gaussian.FRAMES)
+            if seen[rows, body].mean() >= SEEN:
+                bodies += [full[rows, body], full[rows][:, mirror[body]] * _FLIP]
+            for hand, chosen, wrist, flip in zip(filler.hands, filler.sides, filler.wrists, (np.abs(_FLIP), _FLIP)):
+                if seen[rows][:, chosen].mean() >= SEEN:
+                    window = full[rows][:, chosen].copy()
+                    window[:, :hand.stop - hand.start] -= full[rows, wrist][:, None]
+                    hands.append(window * flip)
+    return bodies, hands
 
 
 def _tracks(pack: Pack, clips: np.ndarray, layout: Layout, columns: slice) -> list[np.ndarray]:
