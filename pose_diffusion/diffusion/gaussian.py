@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 FRAMES = 24  # of a window: most training clips have 25 to 30
-HOP = 12  # frames from one window to the next
+HOP = 18  # frames from one window to the next
 DIRECTIONS = 160  # principal components
 
 
@@ -99,19 +99,41 @@ def ask(prior: Gaussian, seen: Tensor) -> Callable[[Tensor, float], Tensor]:
     count = len(prior.variances)
     flat = prior.directions.reshape(-1, count)
     holes = (~seen.flatten(1).all(1)).nonzero().squeeze(1)
-    gram = flat.new_zeros(len(holes), count, count)
-    gram[:, prior.triangle[0], prior.triangle[1]] = seen[holes].flatten(1).to(flat) @ prior.products
+    patterns, which = torch.unique(packed(seen[holes].flatten(1)), dim=0, return_inverse=True)
+    first = torch.zeros(len(patterns), dtype=torch.long, device=seen.device).scatter_(0, which, holes)
+    gram = flat.new_zeros(len(patterns), count, count)  # real clips have few patterns: a point is often never there
+    gram[:, prior.triangle[0], prior.triangle[1]] = seen[first].flatten(1).to(flat) @ prior.products
+    roots: dict[float, Tensor] = {}
 
     def told(x: Tensor, std: float) -> Tensor:
         damping = (std**2 + prior.rest) / prior.variances
         offset = ((x - prior.mean) * seen.unsqueeze(-1)).flatten(1) @ flat
         z = offset / (1 + damping)
         if len(holes):
-            root = torch.linalg.cholesky(gram + torch.diag(damping))  # reads the lower triangle only
-            z[holes] = torch.cholesky_solve(offset[holes].unsqueeze(-1), root).squeeze(-1)
+            if std not in roots:  # reads the lower triangle only
+                roots[std] = torch.linalg.cholesky(gram + torch.diag(damping))
+            z[holes] = _solve(roots[std], which, offset[holes])
         return (z @ flat.T).view(x.shape) + prior.mean
 
     return told
+
+
+def _solve(roots: Tensor, which: Tensor, offset: Tensor) -> Tensor:
+    """Solve each row of `(N, P)` with one of the triangles `(U, P, P)`; few triangles are not copied for every row."""
+    if 4 * len(roots) > len(offset):
+        return torch.cholesky_solve(offset.unsqueeze(-1), roots[which]).squeeze(-1)
+    out = torch.empty_like(offset)
+    for i, root in enumerate(roots):
+        rows = (which == i).nonzero().squeeze(1)
+        out[rows] = torch.cholesky_solve(offset[rows].T, root).T
+    return out
+
+
+def packed(bits: Tensor) -> Tensor:
+    """Rows of bool `(N, n)` as int64 `(N, n / 62)`, 62 bits in each, which are quick to compare."""
+    words = -(-bits.shape[1] // 62)
+    bits = torch.nn.functional.pad(bits, (0, -bits.shape[1] % 62)).view(len(bits), words, 62)
+    return (bits.long() << torch.arange(62, device=bits.device)).sum(-1)
 
 
 @dataclass(frozen=True)

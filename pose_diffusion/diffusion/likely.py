@@ -5,8 +5,6 @@ statistics, Huber 1981), so that jumps need no threshold on speed.
 """
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -63,25 +61,30 @@ class _Reader:
     """The windows of a batch, and what a Gaussian makes of them."""
 
     def __init__(self, obs: Observation):
-        self.cover, self.exact, self.frames = cover(obs.valid), obs.exact, obs.xyz.shape[1]
+        self.cover, self.frames = cover(obs.valid), obs.xyz.shape[1]
 
     def __call__(self, prior: Gaussian, values: list[Tensor], seen: Tensor) -> list[Tensor]:
         """Estimates `(B, T, n, 3)` of the same points for values taken from several origins: of the first, wary look,
         and of each of `ESTIMATES`.
         """
-        first, *noisy, kept, every = values
-        told = self._ask(prior, seen)
-        far = (first - told(first, WARY))[..., :2].norm(dim=-1)
+        windows, shown = [self.cover.cut(x) for x in values], self.cover.cut(seen)
+        told = ask(prior, shown)
+        far = (values[0] - self._join(told(windows[0], WARY)))[..., :2].norm(dim=-1)
         usual = torch.where(seen, far, torch.nan).flatten(1).nanmedian(1).values.nan_to_num(0.)
         good = seen & (far < (FAR * usual).clamp(*LIMITS)[:, None, None])
-        untrimmed = _through(every, told(every, STDS[-1]), seen)
-        if not torch.equal(good, seen):
-            told = self._ask(prior, good)
-        return [*(told(x, std) for x, std in zip(noisy, STDS)), _through(kept, told(kept, STDS[-1]), good), untrimmed]
+        levels = (*STDS, STDS[-1], STDS[-1])
+        likely = [told(x, std) for x, std in zip(windows[1:], levels)]
+        left = self.cover.cut(good)
+        changed = (left != shown).flatten(1).any(1).nonzero().squeeze(1)
+        if len(changed):
+            told = ask(prior, left[changed])
+            for estimate, x, std in zip(likely[:-1], windows[1:], levels):
+                estimate[changed] = told(x[changed], std)
+        *noisy, kept, every = (self._join(estimate) for estimate in likely)
+        return [*noisy, _through(values[-2], kept, good), _through(values[-1], every, seen)]
 
-    def _ask(self, prior: Gaussian, seen: Tensor) -> Callable[[Tensor, float], Tensor]:
-        answer = ask(prior, self.cover.cut(seen))
-        return lambda x, std: self.cover.join(answer(self.cover.cut(x), std), self.frames)
+    def _join(self, x: Tensor) -> Tensor:
+        return self.cover.join(x, self.frames)
 
 
 def _through(x: Tensor, likely: Tensor, seen: Tensor) -> Tensor:
