@@ -13,7 +13,8 @@ from torch import Tensor
 
 from pose_diffusion.clip import encode
 from pose_diffusion.diffusion.candidates import CANDIDATES, average, start
-from pose_diffusion.diffusion.filling import Filler, Observation, interpolate, median, smooth
+from pose_diffusion.diffusion.filling import Filler, Observation, median, smooth
+from pose_diffusion.diffusion.interpolation import interpolate, pchip
 from pose_diffusion.layout import BODY, HOLISTIC, LEFT_HAND, RIGHT_HAND
 from tests.models import observe, random_network, still_filler
 from tests.poses import constructed_pose
@@ -134,7 +135,7 @@ def bent(filler: Filler, truth: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     xyz, mask = truth[:, :, :INNER], mask[..., :INNER]
     seconds = (torch.arange(truth.shape[1]) / 25).unsqueeze(0)
     linear = interpolate(filler.features(xyz), filler.known(mask), seconds, filler.mean[:INNER]).features
-    return linear, filler.cubic(xyz, mask, seconds)
+    return linear, filler.pchip(torch.where(mask.unsqueeze(-1), xyz, 0.), mask)
 
 
 @pytest.mark.parametrize("frames", [1, 2, 7, 15])
@@ -145,19 +146,32 @@ def test_steady_acceleration_is_recovered_better_than_by_a_line(filler: Filler, 
                      for x in bent(filler, truth, mask))
     assert linear > 1e-4
     assert cubic < .5 * linear
-    expected = candidate("cubic", observe(truth, mask), filler)
+    expected = candidate("pchip", observe(truth, mask), filler)
     assert error(expected, truth, mask) < error(candidate("trusted", observe(truth, mask), filler), truth, mask)
 
 
 def test_the_bend_leaves_straight_motion_and_what_is_known(filler: Filler, person: Tensor) -> None:
     straight = moving(torch.linspace(0, 1, FRAMES))
     linear, cubic = bent(filler, straight, gap(slice(15, 22), slice(0, INNER)))
-    assert torch.allclose(linear, cubic, atol=1e-6)
+    assert torch.allclose(linear, cubic, atol=1e-5)
     mask = gap(slice(15, 22), LEFT)
     linear, cubic = bent(filler, person, mask)
     known = filler.known(mask[..., :INNER])
-    assert torch.equal(linear[known], cubic[known])
+    assert torch.allclose(linear[known], cubic[known], atol=1e-6)
     assert (linear - cubic)[~known].abs().max() > 1e-3
+
+
+def test_a_lost_hand_on_the_cubic_goes_with_its_wrist(filler: Filler, person: Tensor) -> None:
+    """What is interpolated of a hand is where it lies from the body's wrist; the body is interpolated as it is."""
+    truth = stiff_hand(person)
+    mask = gap(slice(10, 30), LEFT)
+    assert error(candidate("pchip", observe(truth, mask), filler), truth, mask) < 2e-6
+    body = HOLISTIC.parts["body"]
+    mask[:, 14:22, body] = False
+    found = filler.points(filler.pchip(truth[:, :, :INNER], mask[..., :INNER]))
+    assert torch.allclose(found[:, :, body], pchip(truth[:, :, body], mask[..., body]), atol=1e-5)
+    rigid = truth[:, :, LEFT] - truth[:, :, [LEFT_BODY_WRIST]]
+    assert torch.allclose(found[:, :, LEFT] - found[:, :, [LEFT_BODY_WRIST]], rigid, atol=1e-5)
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 9])
@@ -166,7 +180,7 @@ def test_without_both_sides_there_is_no_bend(filler: Filler, frames: int, seen: 
     mask = torch.zeros(1, frames, len(HOLISTIC), dtype=torch.bool)
     mask[:, [i for i in seen if i < frames]] = True
     linear, cubic = bent(filler, moving(torch.linspace(0, 1, frames)**2), mask)
-    assert torch.equal(linear, cubic)  # a lone frame does not tell how it came or went
+    assert torch.allclose(linear, cubic, atol=1e-5)  # a lone frame does not tell how it came or went
 
 
 # Anchors
@@ -206,6 +220,34 @@ def test_without_a_hand_a_missing_wrist_stays_missing(filler: Filler, person: Te
     assert torch.equal(filler.complete_anchors(observe(person, mask)).mask, mask)
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 12), st.floats(.02, .98), st.booleans(), st.integers(0, 2**31))
+def test_whatever_is_seen_stays_where_it_is(frames: int, share: float, parts: bool, seed: int) -> None:
+    """Also where what it hangs on is missing, point by point or a part at a time."""
+    filler, generator = still_filler(), torch.Generator().manual_seed(seed)
+    filler.mean.normal_(generator=generator)
+    xyz = torch.randn(2, frames, len(HOLISTIC), 3, generator=generator)
+    mask = torch.rand(xyz.shape[:3], generator=generator) < share
+    if parts:
+        for part in HOLISTIC.parts.values():
+            mask[..., part] = mask[..., part.start:part.start + 1]
+    seconds = (torch.arange(frames) / 25).expand(2, -1)
+    for points in (len(HOLISTIC), INNER):
+        seen = mask[..., :points]
+        filled = filler.fill(torch.where(seen.unsqueeze(-1), xyz[:, :, :points], 0.), seen, seconds)
+        assert filled.features.isfinite().all()
+        assert torch.allclose(filler.points(filled.features)[seen], xyz[:, :, :points][seen], atol=1e-5)
+
+
+def test_a_finger_does_not_follow_a_wrist_that_is_guessed(filler: Filler) -> None:
+    """A fingertip is seen throughout while its hand's wrist, whose way back is a surprise, is not."""
+    tip, truth = LEFT.start + 8, moving(torch.sin(torch.arange(FRAMES) / 4))
+    mask = gap(slice(10, 20), slice(LEFT.start, LEFT.start + 1))
+    begin = start(filler, observe(truth, mask))
+    assert not begin.known[:, 10:20, tip].any()
+    assert torch.allclose(filler.points(begin.filled)[:, :, tip], truth[:, :, tip], atol=1e-5)
+
+
 # Swapped hands
 
 
@@ -227,6 +269,22 @@ def test_the_mask_of_a_swapped_hand_goes_with_it(filler: Filler, person: Tensor)
     done = filler.untangle(observe(truth, mask))
     assert torch.equal(done.mask[:, 12:18, LEFT], mask[:, 12:18, RIGHT])
     assert torch.equal(done.mask[:, 12:18, RIGHT], mask[:, 12:18, LEFT])
+
+
+@pytest.mark.parametrize("at_origin", [False, True])
+@pytest.mark.parametrize(("hidden", "wrist", "other"), [(LEFT, LEFT_BODY_WRIST, RIGHT),
+                                                        (RIGHT, RIGHT_BODY_WRIST, LEFT)])
+def test_a_hand_keeps_its_side_while_the_other_arm_is_hidden(filler: Filler, person: Tensor, hidden: slice, wrist: int,
+                                                             other: slice, at_origin: bool) -> None:
+    """As captures have it, not quite at its own wrist; also where what is missing is stored, at 0."""
+    truth = apart(person)
+    truth[:, :, other] += torch.tensor([.2, 0, 0])
+    if at_origin:
+        truth = truth - truth[:, :, other.start:other.start + 1]
+    observation = observe(truth, gap(slice(12, 18), [wrist, *range(hidden.start, hidden.stop)]))
+    done = filler.untangle(filler.complete_anchors(observation))
+    assert torch.equal(done.mask, observation.mask)
+    assert torch.equal(done.xyz, observation.xyz)
 
 
 @pytest.mark.parametrize("hand", [LEFT, RIGHT])
@@ -264,8 +322,29 @@ def test_smooth_motion_is_not_suspicious(filler: Filler, person: Tensor) -> None
     assert not suspicious(filler, observe(person)).any()
 
 
-def test_a_jump_is_suspicious(filler: Filler, person: Tensor) -> None:
-    jumping = person.clone()
+@pytest.mark.parametrize("frames", [1, 2, 3, 4, 5, 6, 7, 8, 25])
+@pytest.mark.parametrize("speed", [0., .03, -.1, .1])
+def test_steady_motion_is_not_suspicious_anywhere(filler: Filler, frames: int, speed: float) -> None:
+    """`speed` is in shoulder widths per frame."""
+    truth = apart(torch.from_numpy(encode(constructed_pose(1))[0].xyz).unsqueeze(0)).expand(-1, frames, -1, -1)
+    way = speed * torch.arange(frames).view(1, -1, 1, 1) * torch.tensor([.6, .8, .5])
+    assert not suspicious(filler, observe(truth + way)).any()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("end", [False, True])
+@pytest.mark.parametrize("speed", [0., .03])
+def test_a_clip_that_starts_or_ends_with_outliers_is_not_taken_for_them(filler: Filler, count: int, end: bool,
+                                                                        speed: float) -> None:
+    elbow, wrong = HOLISTIC.index(BODY, "LEFT_ELBOW"), range(FRAMES - count, FRAMES) if end else range(count)
+    jumping = moving(speed * torch.arange(FRAMES))
+    jumping[:, wrong, elbow, 0] += .5
+    found = suspicious(filler, observe(jumping))
+    assert found.nonzero().tolist() == [[0, frame, elbow] for frame in wrong]
+
+
+def test_a_jump_is_suspicious(filler: Filler) -> None:
+    jumping = moving(torch.linspace(0, 1, FRAMES))
     elbow = HOLISTIC.index(BODY, "LEFT_ELBOW")
     jumping[:, 20, elbow, 0] += .5
     assert suspicious(filler, observe(jumping)).nonzero().tolist() == [[0, 20, elbow]]
