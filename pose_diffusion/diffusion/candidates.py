@@ -64,7 +64,8 @@ def _start(filler: Filler, observation: Observation) -> Start:
     filled = filler.fill(obs.xyz, obs.mask, obs.seconds)
     n = filler.inner
     stalled = filler.stalled(obs)
-    suspicious = filler.jumping(obs, filled.features) | stalled
+    jumping = filler.jumping(obs, filled.features)
+    suspicious = jumping | stalled
     mask = obs.mask[..., :n] & ~suspicious
     trusted = filler.fill(obs.xyz[:, :, :n], mask, obs.seconds)
     swapped = filler.exchange(obs, torch.ones_like(obs.valid))
@@ -76,7 +77,7 @@ def _start(filler: Filler, observation: Observation) -> Start:
     through = filler.pchip(obs.xyz[:, :, :n], obs.mask[..., :n] & ~stalled)
     candidates = torch.stack([x[:, :, :n], *(s[:, :, :n] for s in smoothed), calm, smooth(calm, 7),
                               *filler.steadied(calm, obs.valid), other.features, through,
-                              *likely(filler, obs, stalled, calm)], dim=3)
+                              *likely(filler, obs, stalled, jumping, calm)], dim=3)
     face = torch.stack([x[:, :, n:], *(s[:, :, n:] for s in smoothed)], dim=3)
     return Start(x, candidates, face, known, obs.exact, suspicious, filled.since, filled.until, obs.seconds, obs.valid)
 

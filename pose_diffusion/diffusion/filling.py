@@ -19,7 +19,8 @@ from pose_diffusion.diffusion.wiener import NOISE, Prior, nothing, steadied
 from pose_diffusion.layout import BODY, BODY_POINTS, FACE, FACE_ANCHOR, HAND_POINTS, LEFT_HAND, RIGHT_HAND, Layout
 
 TICK = .002  # shoulder widths that a frame counts for where nothing moves
-DEVIATION = .12  # shoulder widths from the median of 7 frames beyond which a point is suspicious
+DEVIATION = .12  # shoulder widths from the median of 7 frames beyond which a point is suspicious ...
+SHAKES = 6.  # ... if that is this many times as far as usual in its clip
 
 
 @dataclass(frozen=True)
@@ -276,8 +277,12 @@ class Filler:
 
     def jumping(self, obs: Observation, features: Tensor) -> Tensor:
         """`(B, T, inner)` bool: body and hand points far from where they usually are; fingers with their wrist."""
-        flat = features[:, :, :self.inner, :2]
-        jump = (flat - usual_place(flat, obs.valid)).norm(dim=-1) > DEVIATION
+        flat, seen = features[:, :, :self.inner, :2], obs.mask[..., :self.inner]
+        away = (flat - usual_place(flat, obs.valid)).norm(dim=-1)
+        jump = torch.empty_like(seen)
+        for part in (self.layout.parts["body"], *self.hands):  # where all shakes, more is a jump
+            usual = torch.where(seen[..., part], away[..., part], torch.nan).flatten(1).nanmedian(1).values
+            jump[..., part] = away[..., part] > (SHAKES * usual.nan_to_num(0.)).clamp(min=DEVIATION)[:, None, None]
         for part in self.hands:
             jump[..., part] |= jump[..., part.start].unsqueeze(-1).clone()
         return jump & obs.mask[..., :self.inner] & ~obs.exact[..., :self.inner]
