@@ -12,16 +12,24 @@ from scipy.signal import savgol_filter
 from torch import Tensor
 
 from pose_diffusion.clip import encode
-from pose_diffusion.diffusion.candidates import CANDIDATES, average, start
+from pose_diffusion.diffusion.candidates import average, start
 from pose_diffusion.diffusion.filling import Filler, Observation, median, smooth
 from pose_diffusion.diffusion.interpolation import interpolate, pchip
 from pose_diffusion.layout import BODY, HOLISTIC, LEFT_HAND, RIGHT_HAND
+from tests.diffusion.people import (
+    FRAMES,
+    INNER,
+    LEFT,
+    LEFT_BODY_WRIST,
+    RIGHT,
+    RIGHT_BODY_WRIST,
+    apart,
+    candidate,
+    gap,
+    moving,
+)
 from tests.models import observe, random_network, still_filler
 from tests.poses import constructed_pose
-
-FRAMES = 40
-LEFT, RIGHT, INNER = HOLISTIC.parts["left_hand"], HOLISTIC.parts["right_hand"], HOLISTIC.parts["face"].start
-LEFT_BODY_WRIST, RIGHT_BODY_WRIST = HOLISTIC.index(BODY, "LEFT_WRIST"), HOLISTIC.index(BODY, "RIGHT_WRIST")
 
 
 @pytest.fixture(scope="module")
@@ -33,35 +41,6 @@ def filler() -> Filler:
 def person() -> Tensor:
     """`(1, T, K, 3)` a person in smooth motion."""
     return torch.from_numpy(encode(constructed_pose(FRAMES))[0].xyz).unsqueeze(0)
-
-
-def candidate(name: str, observation: Observation, filler: Filler) -> Tensor:
-    """`(B, T, INNER, 3)` one estimate, as points."""
-    begin = start(filler, observation)
-    features = begin.candidates[..., CANDIDATES.index(name), :]
-    return filler.points(torch.cat([features, begin.filled[:, :, INNER:]], dim=2))[:, :, :INNER]
-
-
-def apart(person: Tensor) -> Tensor:
-    """The arms well away from each other."""
-    out = person.clone()
-    out[:, :, [LEFT_BODY_WRIST, *range(LEFT.start, LEFT.stop)]] += torch.tensor([1., 0, 0])
-    out[:, :, [RIGHT_BODY_WRIST, *range(RIGHT.start, RIGHT.stop)]] -= torch.tensor([1., 0, 0])
-    return out
-
-
-def moving(position: Tensor) -> Tensor:
-    """`(1, T, K, 3)`: a stiff person with the hands well apart moves by the course `(T,)`."""
-    places = apart(torch.from_numpy(encode(constructed_pose(1))[0].xyz).unsqueeze(0))[0]
-    directions = torch.tensor([1., -.5, .2])
-    return (places + position.view(-1, 1, 1) * directions).unsqueeze(0)
-
-
-def gap(frames: slice, points: slice | list[int], total: int = FRAMES) -> Tensor:
-    """`(1, T, K)`: all seen but some points in some frames."""
-    mask = torch.ones(1, total, len(HOLISTIC), dtype=torch.bool)
-    mask[:, frames, points] = False
-    return mask
 
 
 def error(estimate: Tensor, truth: Tensor, mask: Tensor) -> float:
@@ -309,81 +288,6 @@ def test_the_other_hand_is_a_candidate(filler: Filler, person: Tensor) -> None:
     truth = apart(person)
     other = candidate("other hand", observe(truth), filler)
     assert torch.allclose(other[:, :, LEFT], truth[:, :, RIGHT], atol=1e-5)
-
-
-# Suspicious points
-
-
-def suspicious(filler: Filler, observation: Observation) -> Tensor:
-    return start(filler, observation).suspicious
-
-
-def test_smooth_motion_is_not_suspicious(filler: Filler, person: Tensor) -> None:
-    assert not suspicious(filler, observe(person)).any()
-
-
-@pytest.mark.parametrize("frames", [1, 2, 3, 4, 5, 6, 7, 8, 25])
-@pytest.mark.parametrize("speed", [0., .03, -.1, .1])
-def test_steady_motion_is_not_suspicious_anywhere(filler: Filler, frames: int, speed: float) -> None:
-    """`speed` is in shoulder widths per frame."""
-    truth = apart(torch.from_numpy(encode(constructed_pose(1))[0].xyz).unsqueeze(0)).expand(-1, frames, -1, -1)
-    way = speed * torch.arange(frames).view(1, -1, 1, 1) * torch.tensor([.6, .8, .5])
-    assert not suspicious(filler, observe(truth + way)).any()
-
-
-@pytest.mark.parametrize("count", [1, 2, 3])
-@pytest.mark.parametrize("end", [False, True])
-@pytest.mark.parametrize("speed", [0., .03])
-def test_a_clip_that_starts_or_ends_with_outliers_is_not_taken_for_them(filler: Filler, count: int, end: bool,
-                                                                        speed: float) -> None:
-    elbow, wrong = HOLISTIC.index(BODY, "LEFT_ELBOW"), range(FRAMES - count, FRAMES) if end else range(count)
-    jumping = moving(speed * torch.arange(FRAMES))
-    jumping[:, wrong, elbow, 0] += .5
-    found = suspicious(filler, observe(jumping))
-    assert found.nonzero().tolist() == [[0, frame, elbow] for frame in wrong]
-
-
-def test_a_jump_is_suspicious(filler: Filler) -> None:
-    jumping = moving(torch.linspace(0, 1, FRAMES))
-    elbow = HOLISTIC.index(BODY, "LEFT_ELBOW")
-    jumping[:, 20, elbow, 0] += .5
-    assert suspicious(filler, observe(jumping)).nonzero().tolist() == [[0, 20, elbow]]
-
-
-def test_a_jump_of_the_wrist_takes_the_hand_along(filler: Filler, person: Tensor) -> None:
-    jumping = apart(person)
-    jumping[:, 20, LEFT] += .5
-    found = suspicious(filler, observe(jumping))
-    assert found[0, 20, LEFT].all()
-    assert not found[0, :20].any()
-    assert not found[0, :, RIGHT].any()
-
-
-def test_a_stalled_hand_on_a_moving_arm_is_suspicious(filler: Filler, person: Tensor) -> None:
-    stalled = apart(person)
-    stalled[:, 20:24, LEFT] = stalled[:, 19:20, LEFT]
-    found = suspicious(filler, observe(stalled))
-    assert found[0, 20:24, LEFT].all()
-    assert not found[0, :20, LEFT].any()
-    stalled[:, 20:24] = stalled[:, 19:20]  # all stand still: nothing is wrong
-    assert not suspicious(filler, observe(stalled))[0, 20:24].any()
-
-
-def test_exact_and_missing_points_are_not_suspicious(filler: Filler, person: Tensor) -> None:
-    jumping = apart(person)
-    jumping[:, 20, LEFT] += .5
-    exact = torch.ones(1, FRAMES, len(HOLISTIC), dtype=torch.bool)
-    assert suspicious(filler, observe(jumping))[0, 20, LEFT].all()
-    assert not suspicious(filler, observe(jumping, exact=exact)).any()
-    assert not suspicious(filler, observe(jumping, gap(slice(20, 21), LEFT)))[0, 20].any()
-
-
-def test_trusted_fills_in_for_what_is_suspicious(filler: Filler) -> None:
-    truth = moving(torch.linspace(0, 1, FRAMES))
-    elbow, jumping = HOLISTIC.index(BODY, "LEFT_ELBOW"), moving(torch.linspace(0, 1, FRAMES))
-    jumping[:, 20, elbow] += .5
-    trusted = candidate("trusted", observe(jumping), filler)
-    assert torch.allclose(trusted, truth[:, :, :INNER], atol=1e-5)
 
 
 # Filters

@@ -76,10 +76,13 @@ def seen_of(x: Tensor, mask: Tensor | None = None, valid: Tensor | None = None) 
     return out if valid is None else replace(out, valid=valid)
 
 
-def answers(filler: Filler, observation: Observation, doubtful: Tensor | None = None) -> Tensor:
-    """`(ESTIMATES, B, T, INNER, 3)` as points."""
-    nothing = torch.zeros_like(observation.mask[..., :INNER])
-    found = likely(filler, observation, nothing if doubtful is None else doubtful, observation.xyz[:, :, :INNER])
+def answers(filler: Filler, observation: Observation, stalled: Tensor | None = None,
+            jumping: Tensor | None = None) -> Tensor:
+    """`(ESTIMATES, B, T, INNER, 3)` as points. What jumps is found as it is in use, by default."""
+    xyz, mask = observation.xyz[:, :, :INNER], observation.mask[..., :INNER]
+    if jumping is None:
+        jumping = filler.jumping(observation, filler.fill(xyz, mask, observation.seconds).features)
+    found = likely(filler, observation, torch.zeros_like(mask) if stalled is None else stalled, jumping, xyz)
     assert len(found) == ESTIMATES
     return filler.points(torch.stack(found))
 
@@ -142,13 +145,28 @@ def test_a_stalled_hand_is_not_gone_through(filler: Filler) -> None:
     assert apart(found, truth)[0][rest].max() < 1e-5
 
 
-def test_doubtful_observations_are_not_looked_at(filler: Filler) -> None:
+def test_stalled_observations_are_not_looked_at(filler: Filler) -> None:
     truth = motion(1, 30, 4)
-    doubtful = torch.rand(truth.shape[:3], generator=torch.Generator().manual_seed(0)) < .2
-    junk = torch.where(doubtful.unsqueeze(-1), 7., truth)
-    here, there = (answers(filler, seen_of(x), doubtful) for x in (truth, junk))
+    stalled = torch.rand(truth.shape[:3], generator=torch.Generator().manual_seed(0)) < .2
+    junk, calm = torch.where(stalled.unsqueeze(-1), 7., truth), torch.zeros_like(stalled)
+    here, there = (answers(filler, seen_of(x), stalled, calm) for x in (truth, junk))
     assert torch.allclose(here, there, atol=1e-5)
     assert apart(here[ALL], truth).max() < .05
+
+
+def test_a_jump_that_is_likely_is_no_jump(filler: Filler) -> None:
+    """What is taken for a jump comes in again where it agrees with the others; what does not is found all the same."""
+    truth = motion(1, 30, 4)
+    jumping = torch.rand(truth.shape[:3], generator=torch.Generator().manual_seed(0)) < .3
+    jumping[:, 10, TIP] = True
+    shaken = truth.clone()
+    shaken[:, 10, TIP, 0] += .5
+    found = answers(filler, seen_of(shaken), jumping=jumping)
+    rest = torch.ones_like(jumping)
+    rest[:, 10, TIP] = False
+    assert apart(found[KEPT], truth)[rest].max() < 1e-5
+    assert float(apart(found[KEPT], truth)[0, 10, TIP]) < .05
+    assert torch.equal(*(answers(filler, seen_of(truth), jumping=x) for x in (jumping & False, jumping)))
 
 
 # Gaps and noise
@@ -196,7 +214,7 @@ def test_without_both_gaussians_what_else_there_is_comes_back(filler: Filler) ->
     nothing = torch.zeros(1, 30, INNER, dtype=torch.bool)
     for body, side in ((None, None), (filler.body_window, None), (None, filler.side_window)):
         unfitted = Filler(HOLISTIC, filler.mean, body_window=body, side_window=side)
-        found = likely(unfitted, seen_of(truth), nothing, other)
+        found = likely(unfitted, seen_of(truth), nothing, nothing, other)
         assert len(found) == ESTIMATES
         assert all(torch.equal(estimate, other) for estimate in found)
 
