@@ -2,12 +2,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
 
-from pose_diffusion.diffusion.filling import Filler, Observation, broad, smooth
+from pose_diffusion.diffusion.filling import Filler, Observation, broad, held, smooth
 from pose_diffusion.diffusion.likely import likely
 
 CANDIDATES = ("filled", "smooth 5", "smooth 9", "broad", "trusted", "trusted smooth", "steady 1", "steady 2",
@@ -62,6 +62,7 @@ def _start(filler: Filler, observation: Observation) -> Start:
     raw = filler.complete_anchors(observation)
     obs = filler.untangle(raw)
     filled = filler.fill(obs.xyz, obs.mask, obs.seconds)
+    filled = replace(filled, features=held(filled.features, obs.valid))
     n = filler.inner
     stalled = filler.stalled(obs)
     jumping = filler.jumping(obs, filled.features)
@@ -72,7 +73,7 @@ def _start(filler: Filler, observation: Observation) -> Start:
     other = filler.fill(swapped.xyz[:, :, :n], swapped.mask[..., :n], obs.seconds)
     x = filled.features
     smoothed = [smooth(x, 5), smooth(x, 9), broad(x)]
-    calm = trusted.features
+    calm = held(trusted.features, obs.valid)
     known = filler.known(obs.mask)
     through = filler.pchip(obs.xyz[:, :, :n], obs.mask[..., :n] & ~stalled)
     candidates = torch.stack([x[:, :, :n], *(s[:, :, :n] for s in smoothed), calm, smooth(calm, 7),

@@ -22,7 +22,7 @@ from pose_diffusion.diffusion.condition import Condition
 from pose_diffusion.diffusion.config import DenoiserConfig
 from pose_diffusion.diffusion.filling import Filler, sides
 from pose_diffusion.diffusion.gaussian import Gaussian, blank
-from pose_diffusion.diffusion.schedule import c_in, c_noise, c_skip
+from pose_diffusion.diffusion.schedule import c_in, c_noise
 from pose_diffusion.diffusion.wiener import Prior, nothing
 from pose_diffusion.layout import BODY_POINTS, HAND_POINTS, LAYOUTS, Layout
 
@@ -175,6 +175,7 @@ class Denoiser(nn.Module):
         self.decoder = nn.ModuleList(Block(width, config.heads, config.dropout) for _ in range(config.decoder_layers))
         self.final = nn.LayerNorm(width)
         self.head = nn.Linear(width, span * 3 * points)
+        self.register_load_state_dict_post_hook(lambda module, _: setattr(module, "_filler", None))
         self._reset()
 
     def _reset(self) -> None:
@@ -189,15 +190,22 @@ class Denoiser(nn.Module):
 
     @property
     def filler(self) -> Filler:
-        """What fills observations before the network sees them; made anew where its statistics have changed."""
-        buffers = dict(self.named_buffers())
-        stamp = tuple((value.device, value.data_ptr(), value._version) for value in buffers.values())
-        if self._filler is None or self._filler[0] != stamp:
+        """What fills observations before the network sees them: made once for the statistics that there are."""
+        key = self.training, self.mean.device, self.mean.data_ptr()
+        if self._filler is None or self._filler[0] != key:
+            buffers = dict(self.named_buffers())
+            precise = torch.float32 if self.training else torch.float64  # twice the time, which training has no use for
             hand, body = (Prior(buffers[f"{part}_basis"], buffers[f"{part}_taps"]) for part in ("hand", "body"))
-            windows = (Gaussian(*(buffers[f"{part}_window_{field.name}"] for field in fields(Gaussian)))
+            windows = (Gaussian(*(buffers[f"{part}_window_{field.name}"].to(precise) for field in fields(Gaussian)))
                        for part in ("body", "side"))
-            self._filler = stamp, Filler(self.layout, self.mean, hand, body, *windows)
+            self._filler = key, Filler(self.layout, self.mean, hand, body, *windows)
         return self._filler[1]
+
+    def set_statistics(self, values: dict[str, Tensor]) -> None:
+        """Take over what `training.statistics` found, by the names of the buffers."""
+        for name, value in values.items():
+            getattr(self, name).copy_(value)
+        self._filler = None
 
     def spread(self, begin: Start) -> Tensor:
         """`(B, T, K, 3)`: how far the truth may be from the filled observation: capture noise where something is
@@ -315,16 +323,15 @@ class Denoiser(nn.Module):
             is, an untrained decoder would sample them.
         """
         level = sigma.view(-1, 1, 1, 1)
-        away, doubt = x - encoded.mean, encoded.doubt
-        inwards = c_in(level, doubt)
-        seen = (inwards * away * encoded.per_spread).clamp(-8, 8)
+        away, inwards = x - encoded.mean, c_in(level, encoded.doubt)
+        seen = (inwards * encoded.per_spread * away).clamp(-8, 8)
         hidden = self.noisy(patch(seen.flatten(2), self.config.frames_per_token)) + self.bridge(encoded.tokens)
         modulation = self.modulation(self.noise_level(embed(c_noise(sigma))).to(hidden)).view(len(x), 6, -1)
         for block, offset in zip(self.decoder, self.offset):
             hidden = block(hidden, encoded.times, encoded.keep, modulation + offset)
         out = self.head(self.final(hidden)).float().view(x.shape)
-        outwards = level * doubt * inwards  # c_out, without another root
-        return encoded.mean + c_skip(level, doubt) * away + outwards * encoded.spread * out
+        share = inwards * encoded.doubt  # c_skip is its square, c_out `level` times this: no more roots
+        return encoded.mean + share * (share * away + level * encoded.spread * out)
 
 
 def softmax(x: Tensor) -> Tensor:

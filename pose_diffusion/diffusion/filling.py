@@ -108,11 +108,18 @@ def sides(layout: Layout) -> tuple[list[int], list[int]]:
     return out[0], out[1]
 
 
-def usual_place(x: Tensor, valid: Tensor) -> Tensor:
+def held(x: Tensor, valid: Tensor) -> Tensor:
+    """`(B, T, ...)` with the last valid frame of each clip repeated beyond its end."""
+    last = (valid.sum(1, keepdim=True) - 1).clamp(min=0)
+    index = torch.minimum(torch.arange(x.shape[1], device=x.device), last)
+    return x[torch.arange(len(x), device=x.device).unsqueeze(1), index]
+
+
+def usual_place(x: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
     """Where `(B, T, K, 2)` would be if it moved on as usual: the median of the 7 frames around, or, so that two or
     three wrong frames at an end are not taken for the clip, of the last 7, moved on by their median step.
 
-    `valid` `(B, T)` is True up to a clip's end.
+    `valid` `(B, T)` is True up to a clip's end. Also gives `(B, T)`: frames from there to the middle of those 7.
     """
     last = valid.sum(1, keepdim=True) - 1
     frame = torch.arange(x.shape[1], device=x.device).unsqueeze(0)
@@ -121,8 +128,9 @@ def usual_place(x: Tensor, valid: Tensor) -> Tensor:
     def there(values: Tensor) -> Tensor:
         return values.gather(1, centre[:, :, None, None].expand_as(values))
 
-    step = F.pad(x.diff(dim=1), (0, 0, 0, 0, 1, 0))
-    return there(median(x, 7)) + there(median(step, 7)) * (frame - centre)[:, :, None, None]
+    step = held(F.pad(x.diff(dim=1), (0, 0, 0, 0, 1, 0)), valid)
+    ahead = frame - centre
+    return there(median(x, 7)) + there(median(step, 7)) * ahead[:, :, None, None], ahead.abs()
 
 
 class Filler:
@@ -278,7 +286,8 @@ class Filler:
     def jumping(self, obs: Observation, features: Tensor) -> Tensor:
         """`(B, T, inner)` bool: body and hand points far from where they usually are; fingers with their wrist."""
         flat, seen = features[:, :, :self.inner, :2], obs.mask[..., :self.inner]
-        away = (flat - usual_place(flat, obs.valid)).norm(dim=-1)
+        place, ahead = usual_place(flat, obs.valid)
+        away = (flat - place).norm(dim=-1) / (1 + ahead / 2).unsqueeze(-1)  # the further ahead, the less is certain
         jump = torch.empty_like(seen)
         for part in (self.layout.parts["body"], *self.hands):  # where all shakes, more is a jump
             usual = torch.where(seen[..., part], away[..., part], torch.nan).flatten(1).nanmedian(1).values

@@ -80,18 +80,25 @@ def pchip(values: Tensor, mask: Tensor) -> Tensor:
     mask : Tensor
         `(B, T, K)` bool: observed.
     """
-    frames = values.shape[1]
-    clock = torch.arange(frames, device=values.device)
     before, after = neighbours(mask)
+    frames = values.shape[1]
     hold = torch.where(before >= 0, before, after)
     x = torch.where((hold < frames).unsqueeze(-1), _at(values, hold), 0.)
     inside = (before >= 0) & (after < frames) & ~mask
-    if not bool(inside.any()):
-        return x
+    clips, points = inside.any(1).any(1).nonzero().squeeze(1), inside.any(1).any(0).nonzero().squeeze(1)
+    if len(clips):  # most have no gaps
+        place = clips[:, None, None], torch.arange(frames, device=values.device)[:, None], points
+        x[place] = torch.where(inside[place].unsqueeze(-1), _bent(values[place], before[place], after[place]), x[place])
+    return x
+
+
+def _bent(values: Tensor, before: Tensor, after: Tensor) -> Tensor:
+    """The cubic at all frames `(B, T, K, 3)`; only what lies between two observations is meaningful."""
+    frames = values.shape[1]
     earlier = _frame(F.pad(before[:, :-1], (0, 0, 1, 0), value=-1), before)  # the observation before that before
     later = _frame(F.pad(after[:, 1:], (0, 0, 0, 1), value=frames), after)
-    length = torch.where(inside, after - before, 1).unsqueeze(-1)
-    s = torch.where(inside, clock.view(1, -1, 1) - before, 0).unsqueeze(-1) / length
+    length = (after - before).clamp(min=1).unsqueeze(-1)
+    s = (torch.arange(frames, device=values.device).view(1, -1, 1) - before).unsqueeze(-1) / length
     left, right = _at(values, before), _at(values, after)
     chord = (right - left) / length
     back, ahead = (before - earlier).clamp(min=1).unsqueeze(-1), (later - after).clamp(min=1).unsqueeze(-1)
@@ -102,7 +109,7 @@ def pchip(values: Tensor, mask: Tensor) -> Tensor:
     end = torch.where(has_earlier, _end_slope(chord, length, coming, back), chord)
     end = torch.where(has_later, _slope(chord, length, going, ahead), end)
     bend = s * (1 - s) * length * ((1 - s) * (start - chord) - s * (end - chord))
-    return torch.where(inside.unsqueeze(-1), torch.lerp(left, right, s) + bend, x)
+    return torch.lerp(left, right, s) + bend
 
 
 def _slope(chord: Tensor, length: Tensor, other: Tensor, width: Tensor) -> Tensor:

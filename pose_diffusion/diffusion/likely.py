@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pose_diffusion.diffusion.filling import Filler, Observation
-from pose_diffusion.diffusion.gaussian import Gaussian, ask, cover
+from pose_diffusion.diffusion.gaussian import Gaussian, Told, ask, cover
 from pose_diffusion.diffusion.interpolation import pchip
 
 STDS = (.03, .1)  # noise of what is observed, shoulder widths
@@ -71,20 +71,33 @@ class _Reader:
         what is calm, and of each of `ESTIMATES`.
         """
         first, *others = (self.cover.cut(x) for x in values)
-        far = (values[0] - self._join(ask(prior, self.cover.cut(calm))(first, STDS[-1])))[..., :2].norm(dim=-1)
+        quiet = self.cover.cut(calm)
+        told = ask(prior, quiet)
+        far = (values[0] - self._join(told(first, STDS[-1])))[..., :2].norm(dim=-1)
         usual = torch.where(calm, far, torch.nan).flatten(1).nanmedian(1).values.nan_to_num(0.)
         good = seen & (far < (FAR * usual).clamp(*LIMITS)[:, None, None])
-        left, shown = self.cover.cut(good), self.cover.cut(seen)
-        told = ask(prior, left)
-        *noisy, kept, every = (told(x, std) for x, std in zip(others, (*STDS, STDS[-1], STDS[-1])))
-        trimmed = (left != shown).flatten(1).any(1).nonzero().squeeze(1)
-        if len(trimmed):
-            every[trimmed] = ask(prior, shown[trimmed])(others[-1][trimmed], STDS[-1])
+        by_good = _instead(told, prior, quiet, self.cover.cut(good))
+        by_all = _instead(told, prior, quiet, self.cover.cut(seen))
+        *noisy, kept = (by_good(x, std) for x, std in zip(others, (*STDS, STDS[-1])))
+        every = by_all(others[-1], STDS[-1])
         return [*(self._join(x) for x in noisy), _through(values[-2], self._join(kept), good),
                 _through(values[-1], self._join(every), seen)]
 
     def _join(self, x: Tensor) -> Tensor:
         return self.cover.join(x, self.frames)
+
+
+def _instead(told: Told, prior: Gaussian, asked: Tensor, seen: Tensor) -> Told:
+    """`told`, which was asked about some observations, with other answers in the windows where others are seen."""
+    changed = (asked != seen).flatten(1).any(1).nonzero().squeeze(1)
+    if not len(changed):
+        return told
+    other = ask(prior, seen[changed])
+
+    def both(x: Tensor, std: float) -> Tensor:
+        return told(x, std).index_copy(0, changed, other(x[changed], std))
+
+    return both
 
 
 def _through(x: Tensor, likely: Tensor, seen: Tensor) -> Tensor:

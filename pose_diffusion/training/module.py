@@ -86,8 +86,7 @@ class PoseModule(LightningModule):
     def set_statistics(self, values: dict[str, Tensor]) -> None:
         """Take over the data's mean, std and rate, `(K, 3)` each, from `statistics`."""
         for network in (self.denoiser, self.average):
-            for name, value in values.items():
-                getattr(network, name).copy_(value)
+            network.set_statistics(values)
 
     def train(self, mode: bool = True) -> PoseModule:
         """Switch to training; the average stays as it is used."""

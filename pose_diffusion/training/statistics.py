@@ -22,7 +22,7 @@ _FLIP = np.array([-1, 1, 1], np.float32)
 def statistics(pack: Pack, clips: np.ndarray, layout: Layout, limit: int = 3000) -> dict[str, Tensor]:
     """What a `Denoiser` is told of the data, by the names of its buffers.
 
-    Sources count equally. Clips without a known frame rate are taken at 20 per second.
+    A source counts by the root of how many clips it has. Clips without a known frame rate are taken at 20 per second.
 
     Parameters
     ----------

@@ -37,8 +37,8 @@ def settings(packed: Path, folder: Path, **trainer: Any) -> list[str]:
     config = {
         "model": {"denoiser": TINY, "warmup": 2},
         "data": {"pack": str(packed), "held_out": ["held"], "unseen": ["test"], "batch_size": 4, "epoch_steps": 2},
-        "trainer": {"max_epochs": 3, "precision": "32-true", "default_root_dir": str(folder), "log_every_n_steps": 1,
-                    "enable_progress_bar": False, "enable_model_summary": False,
+        "trainer": {"devices": 1, "max_epochs": 3, "precision": "32-true", "default_root_dir": str(folder),
+                    "log_every_n_steps": 1, "enable_progress_bar": False, "enable_model_summary": False,
                     "logger": {"class_path": "lightning.pytorch.loggers.CSVLogger",
                                "init_args": {"save_dir": str(folder), "name": "log"}}, **trainer},
     }
