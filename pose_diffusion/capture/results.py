@@ -246,7 +246,7 @@ def read_parts(result: Any, aspect: float) -> Parts:
 
 
 def _singles(result: Any) -> Iterator[Any]:
-    """The results that one frame consists of. A legacy result is a tuple, too, but one with names."""
+    """The results that one frame consists of."""
     if result is None:
         return
     if any(hasattr(result, field) for field in KNOWN):

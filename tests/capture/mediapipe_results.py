@@ -1,11 +1,10 @@
 """Results as MediaPipe gives them, made of a Pose: no MediaPipe is needed."""
 from __future__ import annotations
 
-from collections import namedtuple
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from pose_format import Pose
@@ -14,7 +13,14 @@ from pose_diffusion.capture.results import FIELDS
 from pose_diffusion.layout import BODY, FACE, LEFT_HAND, RIGHT_HAND, WORLD
 from tests.poses import part
 
-SolutionOutputs = namedtuple("SolutionOutputs", [*FIELDS.values(), "segmentation_mask"])  # the legacy ones are tuples
+
+def solution_outputs(**parts: Any) -> Any:
+    """As legacy Solutions return them: a class of named tuples, made for this frame, with values for attributes."""
+    fields = [*FIELDS.values(), "segmentation_mask"]
+    outputs = NamedTuple("SolutionOutputs", [(name, Any) for name in fields])  # type: ignore[misc]
+    for name in fields:
+        setattr(outputs, name, parts.get(name))
+    return outputs
 
 
 @dataclass
@@ -48,15 +54,15 @@ def found(pose: Pose, frame: int) -> dict[str, list[NormalizedLandmark]]:
         if (sure > 0).any():
             points = np.ma.getdata(pose.body.data)[frame, 0, here].astype(float) / [size.width, size.height, 1]
             shown = sure if name in (BODY, WORLD) else np.zeros(len(sure))  # as MediaPipe leaves hands and face
-            parts[name] = [NormalizedLandmark(*point, visible) for point, visible in zip(points.tolist(), shown)]
+            parts[name] = [NormalizedLandmark(x, y, z, visible) for (x, y, z), visible in zip(points.tolist(), shown)]
     return parts
 
 
 def legacy(pose: Pose) -> Iterator[Any]:
     """Of `mp.solutions.holistic`, frame by frame."""
     for frame in range(len(pose.body.data)):
-        lists = {FIELDS[name]: SimpleNamespace(landmark=points) for name, points in found(pose, frame).items()}
-        yield SolutionOutputs(**{field: lists.get(field) for field in SolutionOutputs._fields})
+        yield solution_outputs(**{FIELDS[name]: SimpleNamespace(landmark=points)
+                                  for name, points in found(pose, frame).items()})
 
 
 def holistic_task(pose: Pose) -> Iterator[Any]:
@@ -96,3 +102,20 @@ def separate_legacy(pose: Pose, labels: tuple[str, str] = ("Right", "Left")) -> 
                SimpleNamespace(multi_hand_landmarks=[one(points) for points, _ in hands] or None,
                                multi_handedness=named or None, multi_hand_world_landmarks=None),
                SimpleNamespace(multi_face_landmarks=[one(parts[FACE])] if FACE in parts else None))
+
+
+class FakeHolistic:
+    """A detector that knows beforehand what it will see. It starts again where there is no more."""
+
+    def __init__(self, results: Sequence[Any]):
+        self.results, self.images, self.resets, self.closed = results, 0, 0, 0
+
+    def process(self, image: np.ndarray) -> Any:
+        self.images += 1
+        return self.results[(self.images - 1) % len(self.results)]
+
+    def reset(self) -> None:
+        self.resets += 1
+
+    def close(self) -> None:
+        self.closed += 1
