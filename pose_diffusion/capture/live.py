@@ -6,18 +6,22 @@
             if results is not None:              # None for the first 8 images
                 draw(results.pose_landmarks, results.right_hand_landmarks)
 
-The lag is `latency` images: that many come after the one whose landmarks are handed out, and the refiner sees them.
-Refining at every image would cost more than MediaPipe itself. So when the next image to be handed out has no refined
-landmarks yet, the last `window` images are refined together and the next `hop` take theirs from it; the first of these
-has `latency` later images to go by, the last one `latency - hop + 1`. What the new estimate says of the image handed
-out last differs from what was handed out; that difference is added to the new landmarks and fades over the hop, so
-that nothing jumps where one estimate takes over from another ("inertialisation", Bollo, GDC 2018).
+The lag is `latency` images: that many come after the one whose landmarks are handed out. Refining at every image would
+cost more than MediaPipe itself, so the last `window` images are refined together and the next `hop` images take their
+landmarks from it. This runs in a thread, beside MediaPipe: it is begun `ahead` images before the first of them is
+handed out. So the first has `latency - ahead` later images to go by and the last `latency - ahead - hop + 1`. Which
+images are refined with which depends on nothing but their number: the same video gives the same landmarks.
+
+What a new estimate says of the image handed out last differs from what was handed out; that difference is added to the
+new landmarks and fades over the hop, so that nothing jumps where one estimate takes over from another
+("inertialisation", Bollo, GDC 2018).
 """
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -71,6 +75,15 @@ class _Person:
 
 
 @dataclass(eq=False)
+class _Job:
+    """A refinement of a person's last images, under way or done."""
+
+    first: int  # which of the person's images is in the first row
+    images: list[_Image]  # those that take their landmarks from it
+    refined: Future[tuple[np.ndarray, np.ndarray]]  # (T, P, 3) pixels; (T, P) confidence
+
+
+@dataclass(eq=False)
 class _Image:
     """An image whose landmarks have not been handed out."""
 
@@ -78,7 +91,8 @@ class _Image:
     raw: Any
     person: _Person | None
     number: int = 0  # among the person's images
-    refined: tuple[np.ndarray, np.ndarray] | None = field(default=None, repr=False)  # (P, 3) pixels; (P,) confidence
+    job: _Job | None = None
+    refined: tuple[np.ndarray, np.ndarray] | None = None  # (P, 3) pixels; (P,) confidence
 
 
 class RefinedHolistic:
@@ -91,15 +105,19 @@ class RefinedHolistic:
     latency : int
         The lag in images, from 0 (causal) to `window - 1`.
     hop : int, optional
-        Images that take their landmarks from one refinement, at most `latency + 1`; by default `latency`, at least 1.
-        The time that refining adds per image is that of one refinement divided by this.
+        Images that take their landmarks from one refinement, by default as many as possible, `latency - ahead + 1`.
+        The work that refining adds per image is that of one refinement divided by this.
+    ahead : int, optional
+        Images from the beginning of a refinement to its first use, in which it runs beside MediaPipe, at most
+        `latency`; 2 by default. With 0 it runs in the thread that calls.
     patience : int
         Images without anybody after which the person has left; fewer than `window`. A shorter break is filled in.
         After a longer one nothing of the time before it has any influence.
     fps : float
         Images per second, about.
     refiner : callable, optional
-        Pose -> Pose with the same frames and points. By default `capture_refiner()`.
+        Pose -> Pose with the same frames and points, called in a thread, one at a time. By default
+        `capture_refiner()`.
     second_hands : bool
         Look for lost hands with a second detector; see `load_refined_holistic`. This takes time.
     task : path or sequence of paths, optional
@@ -118,20 +136,23 @@ class RefinedHolistic:
         For an argument that does not fit.
     """
 
-    def __init__(self, *, window: int = 24, latency: int = 8, hop: int | None = None, patience: int = 12,
-                 fps: float = 25.0, refiner: Callable[[Pose], Pose] | None = None, second_hands: bool = False,
-                 task: Task | None = None, holistic: Any = None, **holistic_kwargs: Any):
-        hop = max(1, latency) if hop is None else hop
+    def __init__(self, *, window: int = 24, latency: int = 8, hop: int | None = None, ahead: int | None = None,
+                 patience: int = 12, fps: float = 25.0, refiner: Callable[[Pose], Pose] | None = None,
+                 second_hands: bool = False, task: Task | None = None, holistic: Any = None, **holistic_kwargs: Any):
         for name, value, low, high in (("window", window, 2, 4096), ("latency", latency, 0, window - 1),
-                                       ("hop", hop, 1, latency + 1), ("patience", patience, 0, window - 1)):
-            if isinstance(value, bool) or value not in range(low, high + 1):
+                                       ("ahead", ahead, 0, latency), ("patience", patience, 0, window - 1),
+                                       ("hop", hop, 1, latency + 1 - (ahead or 0))):
+            if value is not None and (isinstance(value, bool) or value not in range(low, high + 1)):
                 raise ValueError(f"{name} must be a whole number from {low} to {high}, not {value}")
         if not (np.isfinite(fps) and fps > 0):
             raise ValueError(f"fps must be positive, not {fps}: how many images a second are processed")
         if holistic is not None and (task is not None or holistic_kwargs):
             raise ValueError("holistic= is used as it is: leave out "
                              f"{', '.join(holistic_kwargs) or 'task'}, or holistic")
-        self.window, self.latency, self.hop, self.patience, self.fps = window, latency, hop, patience, fps
+        self.window, self.latency, self.patience, self.fps = window, latency, patience, fps
+        self.ahead = min(2, latency + 1 - (hop or 1)) if ahead is None else ahead
+        self.hop = hop or latency + 1 - self.ahead
+        self._thread = ThreadPoolExecutor(1, "RefinedHolistic") if self.ahead else None
         self._holistic = holistic or _detector(task, second_hands, fps, holistic_kwargs)
         self._refiner = refiner or capture_refiner()
         self._closed = False
@@ -162,6 +183,7 @@ class RefinedHolistic:
         raw = self._holistic.process(image)
         height, width = image.shape[:2]
         self._add(raw, read_parts(raw, width / height), (width, height))
+        self._begin()
         return self._next() if len(self._waiting) > self.latency else None
 
     def flush(self) -> list[RefinedResults]:
@@ -178,6 +200,8 @@ class RefinedHolistic:
 
     def close(self) -> None:
         """Free MediaPipe; more than once is fine."""
+        if self._thread is not None:
+            self._thread.shutdown(cancel_futures=True)
         if not self._closed and hasattr(self._holistic, "close"):
             self._holistic.close()
         self._closed = True
@@ -224,28 +248,50 @@ class RefinedHolistic:
         """Hand out the image that waits longest."""
         image = self._waiting[0]
         if image.person is not None and image.refined is None:
-            self._refine(image.person)
+            self._finish(image.job or self._refine(image.person, image), image.person)
         self._waiting.popleft()
+        image.job = None  # which knows its images: nothing is to wait for the garbage collector
         if image.person is None or image.refined is None:
             return RefinedResults(frame=image.frame, raw=image.raw)
         image.person.last = (image.number, *image.refined)
-        return _results(image, *image.refined)
+        return _results(image, image.person.size, *image.refined)
 
-    def _refine(self, person: _Person) -> None:
-        """Refine what is known of a person and give the next images of theirs their landmarks."""
-        header = _header(person)
-        data, confidence = to_arrays(list(person.history), header)
-        body = NumPyPoseBody(self.fps, data[:, None].astype(np.float32), confidence[:, None].astype(np.float32))
-        refined = self._refiner(Pose(header, body))
-        if refined.body.data.shape != (len(data), 1, *data.shape[1:]):
-            raise ValueError(f"the refiner made {refined.body.data.shape} of {(len(data), 1, *data.shape[1:])}: it has "
-                             "to keep frames and points")
-        data, confidence = np.ma.getdata(refined.body.data)[:, 0], np.asarray(refined.body.confidence)[:, 0]
-        first = person.seen - len(data)  # the number of the image in the first row
-        offset = _offset(person, data, confidence, first)
-        waiting = [image for image in self._waiting if image.person is person][:self.hop]
-        for i, image in enumerate(waiting):
-            row = image.number - first
+    def _begin(self) -> None:
+        """Begin the next refinement if it is time to: its first image is handed out in `ahead` images."""
+        image = next((image for image in self._waiting if image.person is not None and image.job is None), None)
+        if image is not None and image.person is not None and image.frame < self._frame - self.latency + self.ahead:
+            self._refine(image.person, image)
+
+    def _refine(self, person: _Person, image: _Image) -> _Job:
+        """Begin to refine what is known of a person, for an image of theirs and the next."""
+        history = list(person.history)
+        if self._thread is not None:
+            refined = self._thread.submit(self._refined, history, person.size)
+        else:
+            refined = Future()
+            refined.set_result(self._refined(history, person.size))
+        images = [each for each in self._waiting if each.person is person and each.number >= image.number][:self.hop]
+        job = _Job(person.seen - len(history), images, refined)
+        for each in images:
+            each.job = job
+        return job
+
+    def _refined(self, history: list[Parts], size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+        """Call the refiner; runs in the thread."""
+        irises = any(len(parts.get(FACE, ())) == REFINED_FACE for parts in history)
+        header = holistic_header(*size, refined_face=irises, limbs=False)
+        data, confidence = (x[:, None].astype(np.float32) for x in to_arrays(history, header))
+        pose = self._refiner(Pose(header, NumPyPoseBody(self.fps, data, confidence)))
+        if pose.body.data.shape != data.shape:
+            raise ValueError(f"the refiner made {pose.body.data.shape} of {data.shape}: frames and points have to stay")
+        return np.ma.getdata(pose.body.data)[:, 0], np.asarray(pose.body.confidence)[:, 0]
+
+    def _finish(self, job: _Job, person: _Person) -> None:
+        """Wait for a refinement and give its images their landmarks."""
+        data, confidence = job.refined.result()
+        offset = _offset(person, data, confidence, job.first)
+        for i, image in enumerate(job.images):
+            row = image.number - job.first
             faded = (1 - (i + 1) / (self.hop + 1)) * offset
             image.refined = data[row] + np.where(confidence[row, :, None] > 0, faded, 0), confidence[row]
 
@@ -259,11 +305,6 @@ def _detector(task: Task | None, second_hands: bool, fps: float, options: dict[s
     return SecondLook(holistic, lambda: TaskHands(task)) if second_hands else holistic
 
 
-def _header(person: _Person) -> Any:
-    refined_face = any(len(parts.get(FACE, ())) == REFINED_FACE for parts in person.history)
-    return holistic_header(*person.size, refined_face=refined_face, limbs=False)
-
-
 def _offset(person: _Person, data: np.ndarray, confidence: np.ndarray, first: int) -> np.ndarray:
     """`(P, 3)`: what was handed out for the last image less what is now known of it; 0 where either says nothing."""
     if person.last is None:
@@ -275,15 +316,12 @@ def _offset(person: _Person, data: np.ndarray, confidence: np.ndarray, first: in
     return np.where(((sure > 0) & (confidence[row] > 0))[:, None], values - data[row], 0.0)
 
 
-def _results(image: _Image, data: np.ndarray, confidence: np.ndarray) -> RefinedResults:
+def _results(image: _Image, size: tuple[int, int], data: np.ndarray, confidence: np.ndarray) -> RefinedResults:
     """Pixels to MediaPipe's landmarks."""
-    assert image.person is not None
-    header_parts, start = {}, 0
-    scale = [*image.person.size, 1]
-    sizes = (33, len(data) - 2 * 33 - 2 * 21, 21, 21, 33)
-    for name, size in zip(FIELDS, sizes):
-        sure = confidence[start:start + size]
+    parts, start = {}, 0
+    for name, points in zip(FIELDS, (33, len(data) - 2 * 33 - 2 * 21, 21, 21, 33)):
+        sure = confidence[start:start + points]
         if (sure > 0).any():
-            header_parts[FIELDS[name]] = Landmarks(np.column_stack([data[start:start + size] / scale, sure]))
-        start += size
-    return RefinedResults(**header_parts, frame=image.frame, raw=image.raw)
+            parts[FIELDS[name]] = Landmarks(np.column_stack([data[start:start + points] / [*size, 1], sure]))
+        start += points
+    return RefinedResults(**parts, frame=image.frame, raw=image.raw)
