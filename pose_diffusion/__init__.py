@@ -9,19 +9,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pose_diffusion.capture.rules import correct_capture
     from pose_diffusion.diffusion.model import PoseDiffusion
     from pose_diffusion.preview import save_preview
     from pose_diffusion.tasks.refine import fill_missing, fill_missing_steps, refine, refine_many, refine_steps
     from pose_diffusion.transforms import available_transforms, get_transform, register
 
 __version__ = "0.1.0"
-__all__ = ["PoseDiffusion", "available_transforms", "fill_missing", "fill_missing_steps", "get_transform", "refine",
-           "refine_many", "refine_steps", "register", "save_preview"]
+__all__ = ["PoseDiffusion", "available_transforms", "correct_capture", "fill_missing", "fill_missing_steps",
+           "get_transform", "refine", "refine_many", "refine_steps", "register", "save_preview"]
 
 _HOMES = {
     "PoseDiffusion": "diffusion.model",
     "refine": "tasks.refine", "refine_steps": "tasks.refine", "refine_many": "tasks.refine",
     "fill_missing": "tasks.refine", "fill_missing_steps": "tasks.refine",
+    "correct_capture": "capture.rules",
     "register": "transforms", "get_transform": "transforms", "available_transforms": "transforms",
     "save_preview": "preview",
 }

@@ -115,6 +115,28 @@ class Refine(_Transform):
 
 
 @dataclass(frozen=True)
+class CorrectCapture(_Transform):
+    """Correct by rules what a capture gets wrong about hands: sides, duplicates, jumps, wrists; no network.
+
+    Attributes
+    ----------
+    hand_swap, duplicates, outliers, wrists, plausibility
+        As in `pose_diffusion.correct_capture`.
+    """
+
+    name: ClassVar[str] = "correct_capture"
+    hand_swap: bool = True
+    duplicates: bool = True
+    outliers: bool = True
+    wrists: bool = True
+    plausibility: bool = True
+
+    def process_poses(self, poses: Iterable[Pose], progress: bool = False) -> list[Pose]:
+        several = tqdm(list(poses), desc=self.name, unit="pose", disable=not progress)
+        return [pose_diffusion.correct_capture(pose, **_settings(self)) for pose in several]
+
+
+@dataclass(frozen=True)
 class Compose(_Transform):
     """Several transforms, one after the other; any object with a `PoseProcessor`'s methods can be among them."""
 
@@ -169,7 +191,7 @@ class TransformInfo:
     error: str = ""
 
 
-_factories: dict[str, Callable[..., Any]] = {t.name: t for t in (Refine, FillMissing)}
+_factories: dict[str, Callable[..., Any]] = {t.name: t for t in (Refine, FillMissing, CorrectCapture)}
 
 
 def register(name: str, factory: Callable[..., Any]) -> None:

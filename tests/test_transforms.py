@@ -16,6 +16,7 @@ from pose_diffusion import transforms
 from pose_diffusion.layout import RIGHT_HAND
 from pose_diffusion.transforms import (
     Compose,
+    CorrectCapture,
     FillMissing,
     Refine,
     TransformError,
@@ -70,6 +71,16 @@ def test_fill_missing_does_what_the_function_does(pose: Pose) -> None:
     assert ((hand > 0) & (hand < 1)).all()
 
 
+def test_correct_capture_does_what_the_function_does(pose: Pose) -> None:
+    pose.body.data[5, 0, part(pose, RIGHT_HAND)] += 80
+    given = copy.deepcopy(pose)
+    for settings in ({}, {"outliers": False}, {"wrists": False, "plausibility": False}):
+        expected = pose_diffusion.correct_capture(pose, **settings)
+        assert_same_bits(CorrectCapture(**settings).process_pose(pose), expected)
+    assert CorrectCapture().process_pose(pose).body.confidence[5, 0, part(pose, RIGHT_HAND)].max() == 0
+    assert_same_bits(pose, given)
+
+
 def test_calling_takes_one_pose_or_several(pose: Pose) -> None:
     single = FillMissing()(pose)
     several = FillMissing()(iter([pose, pose]))
@@ -100,7 +111,8 @@ def test_the_signature_tells_settings_apart_and_nothing_else(monkeypatch: pytest
                                         f"model:shipped|v:{pose_diffusion.__version__}")
     different = [Refine(), Refine(strength=0.5), Refine(only_masked=True), Refine(keep=(("POSE_LANDMARKS", "NOSE"),)),
                  Refine(steps=2), Refine(guidance=2.0), Refine(seed=1), Refine(model="models/other"), FillMissing(),
-                 Compose((Refine(),)), Compose((Refine(), FillMissing()))]
+                 Compose((Refine(),)), Compose((Refine(), FillMissing())), CorrectCapture(),
+                 CorrectCapture(hand_swap=False), CorrectCapture(wrists=False)]
     assert len({transform.get_signature() for transform in different}) == len(different)
     assert Refine(device="cuda").get_signature() == Refine().get_signature()
     monkeypatch.setenv("POSE_DIFFUSION_MODEL", "models/other")
@@ -145,7 +157,7 @@ def test_a_name_cannot_be_taken_twice() -> None:
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(TransformError, match=r"unknown transform 'refin'; known are .*fill_missing, refine"):
+    with pytest.raises(TransformError, match=r"unknown transform 'refin'; known are correct.*, fill_missing, refine"):
         get_transform("refin")
 
 
@@ -177,7 +189,7 @@ def test_broken_ones_are_listed_with_the_reason_and_break_nothing() -> None:
     assert "Absent" in errors["absent"]
     assert "cannot be called" in errors["number"]
     assert errors["refine"] == "the name is taken by pose_diffusion.transforms"
-    assert [info.error for info in available_transforms() if info.origin == "pose_diffusion.transforms"] == ["", ""]
+    assert [info.error for info in available_transforms() if info.origin == "pose_diffusion.transforms"] == [""] * 3
     assert isinstance(get_transform("refine"), Refine)
     with pytest.raises(TransformError, match="ZeroDivisionError"):
         get_transform("crash")
@@ -185,7 +197,8 @@ def test_broken_ones_are_listed_with_the_reason_and_break_nothing() -> None:
 
 def test_torch_is_not_imported_before_it_is_needed() -> None:
     code = ("import sys, pose_diffusion, pose_diffusion.transforms as t\n"
-            "t.get_transform('refine'); t.available_transforms(); dir(pose_diffusion)\n"
+            "t.get_transform('refine'); t.get_transform('correct_capture'); t.available_transforms()\n"
+            "dir(pose_diffusion)\n"
             "print('torch' in sys.modules)")
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
