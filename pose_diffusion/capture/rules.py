@@ -2,8 +2,8 @@
 
 What the rules do to undamaged clips of real capture, in shares of the hand frames of spoken-to-signed's lexicon (16,800
 of them, without `gss`) and, in brackets, of twelve archives (53,000): they remove .2 % as duplicates (0 to 3.3 %: where
-hands touch), exchange none (0 to .23 %), remove .13 % (0 to .33 %) as teleports and with them .13 % of the hands' points
-and .07 % of the body's, lower the confidence of 1.2 % (.4 to 7 %), and put 98.8 % of the body's wrists on the hands'.
+hands touch), exchange none (0 to .23 %), remove .13 % (0 to .33 %) as teleports and with them .13 % of hand points and
+.07 % of body points, lower the confidence of 1.2 % (.4 to 7 %), and put 98.8 % of the body's wrists on the hands'.
 What they do to damaged clips is asserted in the tests.
 """
 from __future__ import annotations
