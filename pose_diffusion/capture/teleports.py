@@ -90,18 +90,20 @@ def _middle(hand: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 
 def _points(signer: Signer, side: int, middle: np.ndarray) -> np.ndarray:
-    """`(T, 21)` how far the points of a hand are astray within it. A point without a seen neighbour is not judged."""
+    """`(T, 21)` how far points of a hand are astray within it. Without a seen neighbour none has to be stretched."""
     xy, seen = signer.hands[:, side], signer.hands_seen[:, side]
     far, _ = _astray(xy - middle[:, None], seen)
-    stretched = np.zeros(seen.shape, bool)
+    stretched, alone = np.zeros(seen.shape, bool), np.ones(seen.shape, bool)
     for a, b in HAND_BONES:
         both = seen[:, a] & seen[:, b]
         if both.any():
+            alone[:, a] &= ~both
+            alone[:, b] &= ~both
             length = np.linalg.norm(xy[:, a] - xy[:, b], axis=-1)
             long = both & (length > STRETCHED * np.median(length[both]))
             stretched[:, a] |= long
             stretched[:, b] |= long
-    return far * stretched
+    return far * (stretched | alone)
 
 
 def _whole(signer: Signer, side: int, middle: np.ndarray, there: np.ndarray, sure: np.ndarray) -> np.ndarray:

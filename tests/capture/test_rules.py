@@ -12,7 +12,7 @@ from pose_format import Pose
 from pose_format.pose_header import PoseHeader, PoseHeaderDimensions
 
 import pose_diffusion
-from pose_diffusion.layout import BODY, LEFT_HAND, RIGHT_HAND, UnknownSchemaError
+from pose_diffusion.layout import BODY, LEFT_HAND, RIGHT_HAND, UnknownSchemaError, header_positions
 from tests.capture.faults import OFF, at, changed, copied, correct, headers, move, signing, swap, values
 from tests.poses import assert_same_bits, component, constructed_pose, describe, lose, part, to_bytes
 
@@ -164,6 +164,30 @@ def test_unusable_poses_are_refused_in_one_line() -> None:
 @pytest.mark.parametrize("frames", [1, 2, 3, 5])
 def test_few_frames(frames: int) -> None:
     assert_same_bits(pose_diffusion.correct_capture(signing(frames)), signing(frames))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_is_captured_the_contracts_hold(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    frames = int(rng.integers(1, 60))
+    pose = faulty(40)
+    pose.body = pose.body[:frames]
+    data, confidence = np.ma.getdata(pose.body.data).copy(), pose.body.confidence.copy()
+    data[..., :2] += rng.normal(0, 60, data[..., :2].shape) * (rng.random(data.shape[:3]) < .1)[..., None]
+    confidence *= rng.random(confidence.shape) < rng.choice([.2, .6, .95])
+    data[confidence == 0] = 0
+    body = type(pose.body)(float(rng.choice([5, 25, 120])), data, confidence)
+    pose = headers(Pose(pose.header, body))[HEADERS[seed % len(HEADERS)]]
+    fixed = pose_diffusion.correct_capture(pose)
+    after = fixed.body.confidence
+    assert np.isfinite(np.ma.getdata(fixed.body.data)).all()
+    assert not np.ma.getdata(fixed.body.data)[after == 0].any()
+    assert ((after >= 0) & (after <= 1)).all()
+    hands = [i for (name, _), i in header_positions(pose.header).items() if name in (LEFT_HAND, RIGHT_HAND)]
+    rest = np.delete(after, hands, axis=2)
+    assert ((rest == np.delete(pose.body.confidence, hands, axis=2)) | (rest == 0)).all()
+    assert (after[:, :, hands] > 0).sum() <= (pose.body.confidence[:, :, hands] > 0).sum()
+    assert_same_bits(pose_diffusion.correct_capture(pose), fixed)
 
 
 def test_a_pose_that_shows_nobody() -> None:

@@ -130,6 +130,13 @@ def masked(pose: Pose) -> Pose:
     return pose
 
 
+def test_a_hand_of_which_the_header_has_only_the_tips() -> None:
+    tips = ["THUMB_TIP", "INDEX_FINGER_TIP", "MIDDLE_FINGER_TIP", "RING_FINGER_TIP", "PINKY_TIP"]
+    pose = signing().get_components([BODY, LEFT_HAND], {LEFT_HAND: tips})
+    i = at(pose, LEFT_HAND, "RING_FINGER_TIP")
+    assert_same_bits(correct(move(pose, slice(20, 22), i, (.4, .4)), "outliers"), without(pose, slice(20, 22), [i]))
+
+
 def test_the_face_is_left_alone() -> None:
     wrong = move(signing(), slice(20, 21), part(signing(1), FACE), (1, 1))
     assert_same_bits(correct(wrong, "outliers"), wrong)
