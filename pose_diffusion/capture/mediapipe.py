@@ -282,7 +282,7 @@ class SecondLook:
         body = read_landmarks(result.pose_landmarks, FIELDS[BODY], sure=False)
         if body is None:
             return result
-        inside = (np.abs(body[list(WRISTS), :2] - .5) < .5 + OUTSIDE).all(1)
+        inside = np.all(np.abs(body[list(WRISTS), :2] - .5) < .5 + OUTSIDE, axis=1).tolist()
         lost = [side for side, near in zip(HANDS, inside) if near and getattr(result, FIELDS[side]) is None]
         if not lost:
             return result
