@@ -1,9 +1,9 @@
 """Refined Holistic for a webcam: an image in, the refined landmarks of a few images ago out.
 
-    with RefinedHolistic(latency=8) as holistic:
+    with RefinedHolistic(latency=12) as holistic:
         while camera.isOpened():
             results = holistic.process(next_rgb_image())
-            if results is not None:              # None for the first 8 images
+            if results is not None:              # None for the first 12 images
                 draw(results.pose_landmarks, results.right_hand_landmarks)
 
 The lag is `latency` images: that many come after the one whose landmarks are handed out. Refining at every image would
@@ -109,15 +109,15 @@ class RefinedHolistic:
         The work that refining adds per image is that of one refinement divided by this.
     ahead : int, optional
         Images from the beginning of a refinement to its first use, in which it runs beside MediaPipe, at most
-        `latency`; 2 by default. With 0 it runs in the thread that calls.
+        `latency`; 2 by default. With 0 it is waited for.
     patience : int
         Images without anybody after which the person has left; fewer than `window`. A shorter break is filled in.
         After a longer one nothing of the time before it has any influence.
     fps : float
         Images per second, about.
     refiner : callable, optional
-        Pose -> Pose with the same frames and points, called in a thread, one at a time. By default
-        `capture_refiner()`.
+        Pose -> Pose with the same frames and points, called in a thread of its own, in which torch uses one core.
+        By default `capture_refiner()`.
     second_hands : bool
         Look for lost hands with a second detector; see `load_refined_holistic`. This takes time.
     task : path or sequence of paths, optional
@@ -136,7 +136,7 @@ class RefinedHolistic:
         For an argument that does not fit.
     """
 
-    def __init__(self, *, window: int = 24, latency: int = 8, hop: int | None = None, ahead: int | None = None,
+    def __init__(self, *, window: int = 24, latency: int = 12, hop: int | None = None, ahead: int | None = None,
                  patience: int = 12, fps: float = 25.0, refiner: Callable[[Pose], Pose] | None = None,
                  second_hands: bool = False, task: Task | None = None, holistic: Any = None, **holistic_kwargs: Any):
         for name, value, low, high in (("window", window, 2, 4096), ("latency", latency, 0, window - 1),
@@ -152,7 +152,7 @@ class RefinedHolistic:
         self.window, self.latency, self.patience, self.fps = window, latency, patience, fps
         self.ahead = min(2, latency + 1 - (hop or 1)) if ahead is None else ahead
         self.hop = hop or latency + 1 - self.ahead
-        self._thread = ThreadPoolExecutor(1, "RefinedHolistic") if self.ahead else None
+        self._thread = _single_core_thread()
         self._holistic = holistic or _detector(task, second_hands, fps, holistic_kwargs)
         self._refiner = refiner or capture_refiner()
         self._closed = False
@@ -200,8 +200,7 @@ class RefinedHolistic:
 
     def close(self) -> None:
         """Free MediaPipe; more than once is fine."""
-        if self._thread is not None:
-            self._thread.shutdown(cancel_futures=True)
+        self._thread.shutdown(cancel_futures=True)
         if not self._closed and hasattr(self._holistic, "close"):
             self._holistic.close()
         self._closed = True
@@ -265,13 +264,8 @@ class RefinedHolistic:
     def _refine(self, person: _Person, image: _Image) -> _Job:
         """Begin to refine what is known of a person, for an image of theirs and the next."""
         history = list(person.history)
-        if self._thread is not None:
-            refined = self._thread.submit(self._refined, history, person.size)
-        else:
-            refined = Future()
-            refined.set_result(self._refined(history, person.size))
         images = [each for each in self._waiting if each.person is person and each.number >= image.number][:self.hop]
-        job = _Job(person.seen - len(history), images, refined)
+        job = _Job(person.seen - len(history), images, self._thread.submit(self._refined, history, person.size))
         for each in images:
             each.job = job
         return job
@@ -294,6 +288,22 @@ class RefinedHolistic:
             row = image.number - job.first
             faded = (1 - (i + 1) / (self.hop + 1)) * offset
             image.refined = data[row] + np.where(confidence[row, :, None] > 0, faded, 0), confidence[row]
+
+
+def _single_core_thread() -> ThreadPoolExecutor:
+    """A thread in which torch uses one core. On two, its work is too small to gain by the other, which MediaPipe is
+    using, and torch's threads that wait for each other slow down everything.
+    """
+    import torch
+
+    def one_core() -> None:
+        torch.get_num_threads()  # sets a new thread up, which would undo what comes next
+        torch.set_num_threads(1)
+
+    thread, cores = ThreadPoolExecutor(1, "RefinedHolistic"), torch.get_num_threads()
+    thread.submit(one_core).result()
+    torch.set_num_threads(cores)  # in this thread it was so all along, in those to come it is so again
+    return thread
 
 
 def _detector(task: Task | None, second_hands: bool, fps: float, options: dict[str, Any]) -> Any:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import gc
 import tracemalloc
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import Event
 from time import sleep
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from pose_format import Pose
 
 from pose_diffusion.capture.live import RefinedHolistic, RefinedResults
@@ -82,7 +84,7 @@ def test_the_refiner_sees_the_last_window_once_a_hop(ahead: int) -> None:
             holistic.process(IMAGE)
     nose = np.ma.getdata(pose.body.data)[:, 0, 0, 0]
     ends = range(7 - ahead, 61, 4)  # images that have come `ahead` images before the first, fifth, ... is handed out
-    assert len(seen) == len(ends)
+    assert len(ends) - 1 <= len(seen) <= len(ends)  # the last one need not have begun before it was closed
     for end, frames in zip(ends, seen):
         np.testing.assert_allclose(frames, nose[max(0, end - 20):end], rtol=1e-6)
 
@@ -102,6 +104,26 @@ def test_it_does_not_wait_for_the_refiner_before_it_must() -> None:
         result = holistic.process(IMAGE)
         assert result is not None
         assert result.pose_landmarks is not None
+
+
+def test_torch_has_its_cores_back() -> None:
+    """One core in the refiner's thread, all that there were elsewhere."""
+    inside: list[int] = []
+
+    def refiner(pose: Pose) -> Pose:
+        inside.append(torch.get_num_threads())
+        return pose
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with live(list(legacy(constructed_pose(4))), refiner, latency=1) as holistic:
+            run(holistic, 4)
+            with ThreadPoolExecutor(1) as another:
+                elsewhere = another.submit(torch.get_num_threads).result()
+        assert (set(inside), torch.get_num_threads(), elsewhere) == ({1}, 2, 2)
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("ahead", [0, 2])
@@ -308,8 +330,8 @@ def test_a_refiner_must_keep_frames_and_points(latency: int) -> None:
 
 @pytest.mark.parametrize(("settings", "message"), [
     ({"window": 1}, "window must be a whole number from 2"), ({"latency": -1}, "latency must be .* from 0 to 23"),
-    ({"latency": 24}, "latency"), ({"hop": 0}, "hop must be .* from 1 to 9"), ({"hop": 10}, "hop"),
-    ({"hop": 8, "ahead": 2}, "hop must be .* from 1 to 7"), ({"ahead": 9}, "ahead must be .* from 0 to 8"),
+    ({"latency": 24}, "latency"), ({"hop": 0}, "hop must be .* from 1 to 13"), ({"hop": 14}, "hop"),
+    ({"hop": 12, "ahead": 2}, "hop must be .* from 1 to 11"), ({"ahead": 13}, "ahead must be .* from 0 to 12"),
     ({"latency": 2.5}, "latency"), ({"patience": 24}, "patience must be .* to 23"), ({"fps": 0}, "fps must be pos"),
     ({"model_complexity": 1}, "leave out model_complexity"), ({"task": "x.task"}, "leave out task"),
 ])

@@ -37,6 +37,15 @@ def frames() -> list[np.ndarray]:
     return list(read_frames_exact(str(path)))
 
 
+@pytest.fixture(autouse=True)
+def no_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pose-format's detectors remember something of the last video; each test has new ones."""
+    if LEGACY:
+        from pose_format.utils.holistic import HolisticPool
+
+        monkeypatch.setattr(HolisticPool, "_instances", {})
+
+
 @pytest.fixture(scope="module")
 def raw(frames: list[np.ndarray]) -> Pose:
     """What pose-format makes of it."""
@@ -73,7 +82,7 @@ def tasks(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture(autouse=True)
-def model_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A small model of no training instead of the shipped one."""
     random_model().save(tmp_path / "model")
     monkeypatch.setenv(VARIABLE, str(tmp_path / "model"))
