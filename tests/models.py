@@ -24,9 +24,8 @@ def random_network(config: DenoiserConfig = TINY, seed: int = 0) -> Denoiser:
             else:
                 parameter.data += .1 * torch.randn_like(parameter)
     features = network.filler.features(torch.from_numpy(encode(constructed_pose(50))[0].xyz))
-    network.mean.copy_(features.mean(0))
-    network.std.copy_(features.std(0).clamp(min=.02))
-    network.rate.copy_(.5 * network.std)
+    std = features.std(0).clamp(min=.02)
+    network.set_statistics({"mean": features.mean(0), "std": std, "rate": .5 * std})
     return network.eval().requires_grad_(False)
 
 

@@ -109,7 +109,7 @@ class RefinedHolistic:
         The work that refining adds per image is that of one refinement divided by this.
     ahead : int, optional
         Images from the beginning of a refinement to its first use, in which it runs beside MediaPipe, at most
-        `latency`; 2 by default. With 0 it is waited for.
+        `latency`; 3 by default. With 0 it is waited for.
     patience : int
         Images without anybody after which the person has left; fewer than `window`. A shorter break is filled in.
         After a longer one nothing of the time before it has any influence.
@@ -150,7 +150,7 @@ class RefinedHolistic:
             raise ValueError("holistic= is used as it is: leave out "
                              f"{', '.join(holistic_kwargs) or 'task'}, or holistic")
         self.window, self.latency, self.patience, self.fps = window, latency, patience, fps
-        self.ahead = min(2, latency + 1 - (hop or 1)) if ahead is None else ahead
+        self.ahead = min(3, latency + 1 - (hop or 1), latency // 2) if ahead is None else ahead
         self.hop = hop or latency + 1 - self.ahead
         self._thread = _single_core_thread()
         self._holistic = holistic or _detector(task, second_hands, fps, holistic_kwargs)

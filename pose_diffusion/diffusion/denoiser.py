@@ -30,8 +30,8 @@ LEVELS = {"body": .03, "left_hand": .04, "right_hand": .04, "face": .01}  # capt
 PER_COORDINATE = .8  # std of a coordinate over the mean distance in the plane, for a Gaussian
 STRANGERS = 1.4  # errors in gaps, on sources left out of training, over those expected
 LEAST_OWN = .5  # of a point's expected error is at least its own, the rest may be that of its anchor
-HIDDEN = 32  # of the layer that chooses between a point's candidates
-LOCAL = 3 * (len(CANDIDATES) - 1) + 5  # local statistics of a point that decide between the candidates
+HIDDEN = 48  # of the layer that chooses between a point's candidates
+LOCAL = 4 * (len(CANDIDATES) - 1) + 5  # local statistics of a point that decide between the candidates
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,8 @@ class Encoded:
         `(B, N, width)` context for the decoder.
     times, keep : Tensor
         `(B, N)` seconds of the tokens; bool, False where padding.
+    weights : Tensor
+        `(B, T, inner, C)` logarithms of the weights of the candidates.
     """
 
     mean: Tensor
@@ -64,6 +66,7 @@ class Encoded:
     tokens: Tensor
     times: Tensor
     keep: Tensor
+    weights: Tensor
 
     @cached_property
     def per_spread(self) -> Tensor:
@@ -191,12 +194,11 @@ class Denoiser(nn.Module):
     @property
     def filler(self) -> Filler:
         """What fills observations before the network sees them: made once for the statistics that there are."""
-        key = self.training, self.mean.device, self.mean.data_ptr()
+        key = self.mean.device, self.mean.data_ptr()
         if self._filler is None or self._filler[0] != key:
             buffers = dict(self.named_buffers())
-            precise = torch.float32 if self.training else torch.float64  # twice the time, which training has no use for
             hand, body = (Prior(buffers[f"{part}_basis"], buffers[f"{part}_taps"]) for part in ("hand", "body"))
-            windows = (Gaussian(*(buffers[f"{part}_window_{field.name}"].to(precise) for field in fields(Gaussian)))
+            windows = (Gaussian(*(buffers[f"{part}_window_{field.name}"] for field in fields(Gaussian)))
                        for part in ("body", "side"))
             self._filler = key, Filler(self.layout, self.mean, hand, body, *windows)
         return self._filler[1]
@@ -237,8 +239,18 @@ class Denoiser(nn.Module):
                            (picked / .1).clamp(-5, 5).flatten(2)], dim=-1)
         size = torch.log1p(differences.norm(dim=-1) / .01) * valid.unsqueeze(-1)
         before, after = torch.cat([size[:, :1], size[:, :-1]], 1), torch.cat([size[:, 1:], size[:, -1:]], 1)
-        around = torch.cat([before, size, after], -1)
+        around = torch.cat([before, size, after, self._usual(size, begin)], -1)
         return frame * valid, torch.cat([around, flags, since.unsqueeze(-1), until.unsqueeze(-1)], dim=-1)
+
+    def _usual(self, size: Tensor, begin: Start) -> Tensor:
+        """`(B, T, inner, C - 1)`: how far the candidates are apart in the whole window, by part: how much it jitters."""
+        counted = (begin.known[..., :self.inner] & begin.valid.unsqueeze(-1)).unsqueeze(-1).to(size)
+        out = torch.empty_like(size)
+        for part in ("body", "left_hand", "right_hand"):
+            where = self.layout.parts[part]
+            total = (size[:, :, where] * counted[:, :, where]).sum((1, 2), keepdim=True)
+            out[:, :, where] = total / counted[:, :, where].sum((1, 2), keepdim=True).clamp(min=1)
+        return out
 
     def encode(self, begin: Start, condition: Condition | None = None) -> Encoded:
         """Read the observation: posterior mean, expected error, and context for the decoder.
@@ -272,13 +284,13 @@ class Denoiser(nn.Module):
         for block in self.encoder:
             x = block(x, when, torch.cat([heard, keep], dim=1))
         x = self.norm(x[:, text.shape[1]:])
-        mean = self._choose(x, local, begin)
+        mean, weights = self._choose(x, local, begin)
         mean = mean + spread * self.residual(x).float().view(mean.shape)
         error = F.softplus(self.error(x).float().view(batch, -1, self.inner + 1) - 3)
         error = torch.cat([error[..., :-1], error[..., -1:].expand(-1, -1, len(self.layout) - self.inner)], dim=-1)
         error = error.masked_fill(begin.exact, 0)
         doubt = self._doubt(error.detach(), begin.known, spread)
-        return Encoded(mean, error, doubt, spread, begin.filled, x, times, keep)
+        return Encoded(mean, error, doubt, spread, begin.filled, x, times, keep, weights)
 
     def _doubt(self, error: Tensor, known: Tensor, spread: Tensor) -> Tensor:
         """The expected error of points as that of features: what is wrong with a point may be wrong with its anchor."""
@@ -288,20 +300,22 @@ class Denoiser(nn.Module):
         own = own * torch.where(known, 1., STRANGERS)
         return (PER_COORDINATE * own.unsqueeze(-1) / spread.clamp(min=1e-6)).clamp(.02, 3)
 
-    def _choose(self, x: Tensor, local: Tensor, begin: Start) -> Tensor:
-        """A convex combination of the candidates, point by point: it can be as good as the best of them."""
+    def _choose(self, x: Tensor, local: Tensor, begin: Start) -> tuple[Tensor, Tensor]:
+        """A convex combination of the candidates, point by point: it can be as good as the best of them. Also the
+        logarithms of its weights. Not in half precision, whose rounding would depend on what is computed beside it.
+        """
         batch, frames = local.shape[:2]
-        context = self.context(x).view(batch, frames, 1, -1)
-        hidden = F.gelu(self.local(local.to(context)) + context + self.identity)
-        weight = self.choice(hidden).float()
+        context = self.context(x).float().view(batch, frames, 1, -1)
+        with torch.autocast(x.device.type, enabled=False):
+            weights = self.choice(F.gelu(self.local(local) + context + self.identity)).log_softmax(-1)
         settled = (begin.exact & begin.known)[..., :self.inner, None]
-        first = torch.zeros_like(weight[..., :1]), torch.full_like(weight[..., 1:], -1e4)
-        weight = softmax(torch.where(settled, torch.cat(first, dim=-1), weight))
-        inner = (weight.unsqueeze(-1) * begin.candidates).sum(-2)
+        first = torch.zeros_like(weights[..., :1]), torch.full_like(weights[..., 1:], -1e4)
+        weights = torch.where(settled, torch.cat(first, dim=-1), weights)
+        inner = (weights.exp().unsqueeze(-1) * begin.candidates).sum(-2)
         face = self.face_choice(x).float().view(batch, frames, 1, FACE_CANDIDATES, 1)
         settled = (begin.exact & begin.known)[..., self.inner:, None]
         smoothed = (face.softmax(-2) * begin.face).sum(-2)
-        return torch.cat([inner, torch.where(settled, begin.filled[:, :, self.inner:], smoothed)], dim=2)
+        return torch.cat([inner, torch.where(settled, begin.filled[:, :, self.inner:], smoothed)], dim=2), weights
 
     def decode(self, encoded: Encoded, x: Tensor, sigma: Tensor) -> Tensor:
         """One step: the clean clip from a noisy one.
@@ -332,12 +346,6 @@ class Denoiser(nn.Module):
         out = self.head(self.final(hidden)).float().view(x.shape)
         share = inwards * encoded.doubt  # c_skip is its square, c_out `level` times this: no more roots
         return encoded.mean + share * (share * away + level * encoded.spread * out)
-
-
-def softmax(x: Tensor) -> Tensor:
-    """Over the last dimension; on a CPU torch's own takes six times as long over as few values as these."""
-    high = (x - x.amax(-1, keepdim=True)).exp()
-    return high / high.sum(-1, keepdim=True)
 
 
 def embed(c_noise: Tensor) -> Tensor:

@@ -76,12 +76,12 @@ class _Reader:
         far = (values[0] - self._join(told(first, STDS[-1])))[..., :2].norm(dim=-1)
         usual = torch.where(calm, far, torch.nan).flatten(1).nanmedian(1).values.nan_to_num(0.)
         good = seen & (far < (FAR * usual).clamp(*LIMITS)[:, None, None])
-        by_good = _instead(told, prior, quiet, self.cover.cut(good))
-        by_all = _instead(told, prior, quiet, self.cover.cut(seen))
+        best, all_of_it = self.cover.cut(good), self.cover.cut(seen)
+        by_good = _instead(told, prior, quiet, best)
+        by_all = _instead(by_good, prior, best, all_of_it)
         *noisy, kept = (by_good(x, std) for x, std in zip(others, (*STDS, STDS[-1])))
-        every = by_all(others[-1], STDS[-1])
         return [*(self._join(x) for x in noisy), _through(values[-2], self._join(kept), good),
-                _through(values[-1], self._join(every), seen)]
+                _through(values[-1], self._join(by_all(others[-1], STDS[-1])), seen)]
 
     def _join(self, x: Tensor) -> Tensor:
         return self.cover.join(x, self.frames)

@@ -21,20 +21,22 @@ from pose_diffusion.training.data import observation
 
 SIMPLE = ("trusted", "steady 2", "pchip", "likely 2", "likely all")
 FLOOR = .005  # shoulder widths: errors below it are within the noise of the training data
+NEAR = .5  # a candidate's share falls to 1/e for each such part of the least error by which it is worse
 KNOWN = .1  # weight, in the diffusion loss, of what is observed: it is nearly all there is, and little is unknown of it
 PART_WEIGHT = {"body": 1., "left_hand": 2., "right_hand": 2., "face": .15}
 
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weights of the terms: error of the mean where damaged and elsewhere, of handshapes, of velocity; the expected
-    error; the diffusion loss and that of its velocity.
+    """Weights of the terms: error of the mean where damaged and elsewhere, of handshapes, of velocity; the choice
+    between the candidates; the expected error; the diffusion loss and that of its velocity.
     """
 
     mean: float = 1.
     untouched: float = .3
     shape: float = .5
     velocity: float = .3
+    choice: float = .1
     error: float = .1
     diffusion: float = .3
     diffusion_velocity: float = .3
@@ -130,6 +132,7 @@ def losses(model: Denoiser, batch: dict[str, Tensor], sigma: Tensor, noise: Tens
     pair = weight[:, 1:] * (weight[:, :-1] > 0)
     terms["velocity"] = share(distance((points - truth).diff(dim=1)),
                               [distance((other - truth).diff(dim=1)) for other in others], pair)
+    terms["choice"] = _choice(model, begin, encoded, target, both * ~begin.exact)
     plain = (points - truth)[..., :2].norm(dim=-1).detach()
     free = both * (encoded.error > 0)
     expected = encoded.error.clamp(min=1e-3)
@@ -137,6 +140,19 @@ def losses(model: Denoiser, batch: dict[str, Tensor], sigma: Tensor, noise: Tens
     terms |= _diffusion(model, encoded, target, both * torch.where(begin.known, KNOWN, 1.), sigma, noise)
     terms["total"] = torch.stack([getattr(weights, name) * value for name, value in terms.items()]).sum()
     return terms
+
+
+def _choice(model: Denoiser, begin: Start, encoded: Encoded, target: Tensor, weight: Tensor) -> Tensor:
+    """Cross-entropy of the weights of the candidates with how near each is to the truth.
+
+    By the error of the mean alone candidates die: a weight near zero has a gradient near zero, so an estimate that is
+    best in some damage only is given up before the network can tell that damage.
+    """
+    n, count = model.inner, begin.candidates.shape[-2]  # all but the mean, which belongs to a window
+    miss = distance(begin.candidates - target[:, :, :n].unsqueeze(-2))
+    near = torch.softmax(-miss / (NEAR * miss.amin(-1, keepdim=True) + FLOOR), dim=-1)
+    cost = -(near * encoded.weights[..., :count]).sum(-1)
+    return ratio((cost * weight[..., :n]).sum(), weight[..., :n].sum())
 
 
 def _estimate(begin: Start, name: str, inner: int) -> Tensor:

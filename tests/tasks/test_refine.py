@@ -14,6 +14,7 @@ from pose_format import Pose
 from pose_format.numpy import NumPyPoseBody
 
 from pose_diffusion import fill_missing, refine, refine_many
+from pose_diffusion.diffusion import model as networks
 from pose_diffusion.diffusion.model import PoseDiffusion
 from pose_diffusion.layout import BODY, FACE, LEFT_HAND, RIGHT_HAND
 from pose_diffusion.tasks import refine as task
@@ -218,9 +219,13 @@ def test_arguments_are_checked_before_the_first_step(reduced_pose: Pose, model: 
 # Many poses
 
 
-@pytest.mark.xfail(reason="a clip's result changes by up to 1 pixel with the clips beside it: not found out why yet")
-def test_many_are_as_one(real_pose: Pose, lexicon_files: list[Path], model: PoseDiffusion) -> None:
-    """Any lengths, rates, headers and people at once; in the order given."""
+@pytest.mark.parametrize("half", [False, True])
+def test_many_are_as_one(real_pose: Pose, lexicon_files: list[Path], model: PoseDiffusion, half: bool,
+                         monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any lengths, rates, headers and people at once; in the order given. Half precision rounds otherwise with other
+    clips beside one.
+    """
+    monkeypatch.setattr(networks, "has_bfloat16", lambda: half)
     poses = [make(real_pose) for make in KINDS.values()]
     poses += [Pose.read(path.read_bytes()) for path in lexicon_files[1:5]]
     options: dict[str, Any] = {"steps": 3, "seed": 5, "model": model}
@@ -229,8 +234,8 @@ def test_many_are_as_one(real_pose: Pose, lexicon_files: list[Path], model: Pose
     for pose, result in zip(poses, together):
         alone = refine(pose, **options)
         # A pose of which nothing is known is of no size; in it a shoulder width is one pixel.
-        assert np.allclose(values(alone), values(result), rtol=1e-5, atol=ROUNDING)
-        assert np.allclose(alone.body.confidence, result.body.confidence, atol=1e-4)
+        assert np.allclose(values(alone), values(result), rtol=1e-5, atol=.1 if half else ROUNDING)
+        assert np.allclose(alone.body.confidence, result.body.confidence, atol=.02 if half else 1e-4)
         assert np.array_equal(seen(alone), seen(result))
 
 
