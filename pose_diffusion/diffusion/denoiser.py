@@ -243,7 +243,7 @@ class Denoiser(nn.Module):
         return frame * valid, torch.cat([around, flags, since.unsqueeze(-1), until.unsqueeze(-1)], dim=-1)
 
     def _usual(self, size: Tensor, begin: Start) -> Tensor:
-        """`(B, T, inner, C - 1)`: how far the candidates are apart in the whole window, by part: how much it jitters."""
+        """`(B, T, inner, C - 1)`: how far apart the candidates are in the whole window, by part: its jitter."""
         counted = (begin.known[..., :self.inner] & begin.valid.unsqueeze(-1)).unsqueeze(-1).to(size)
         out = torch.empty_like(size)
         for part in ("body", "left_hand", "right_hand"):
