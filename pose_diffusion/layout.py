@@ -108,14 +108,6 @@ class Layout:
         """`(K, K)` float32: the inverse of `to_features`: a point is the sum of the features on its way to the root."""
         return np.round(np.linalg.inv(self.to_features)).astype(np.float32)
 
-    @cached_property
-    def depth_order(self) -> tuple[int, ...]:
-        """The points, each after its anchor."""
-        def depth(point: int) -> int:
-            return 0 if self.anchors[point] < 0 else 1 + depth(self.anchors[point])
-
-        return tuple(sorted(range(len(self)), key=depth))
-
 
 def _holistic() -> Layout:
     points = tuple([(BODY, p) for p in BODY_POINTS] + [(LEFT_HAND, p) for p in HAND_POINTS] +

@@ -28,7 +28,8 @@ from pose_diffusion.layout import BODY_POINTS, HAND_POINTS, LAYOUTS, Layout
 
 LEVELS = {"body": .03, "left_hand": .04, "right_hand": .04, "face": .01}  # capture noise in shoulder widths, per part
 PER_COORDINATE = .8  # std of a coordinate over the mean distance in the plane, for a Gaussian
-STRANGERS = 1.4  # errors in gaps, on sources left out of training, over those expected
+OBSERVED = 1.  # errors where something is observed, over those expected, ...
+STRANGERS = 1.4  # ... and in gaps, on sources left out of training, over those expected
 LEAST_OWN = .5  # of a point's expected error is at least its own, the rest may be that of its anchor
 HIDDEN = 48  # of the layer that chooses between a point's candidates
 LOCAL = 4 * (len(CANDIDATES) - 1) + 5  # local statistics of a point that decide between the candidates
@@ -297,7 +298,7 @@ class Denoiser(nn.Module):
         filler = self.filler
         anchor = torch.where(filler.has_anchor, error[..., filler.anchors], 0.)
         own = torch.maximum(error**2 - anchor**2, (LEAST_OWN * error)**2).sqrt()
-        own = own * torch.where(known, 1., STRANGERS)
+        own = own * torch.where(known, OBSERVED, STRANGERS)
         return (PER_COORDINATE * own.unsqueeze(-1) / spread.clamp(min=1e-6)).clamp(.02, 3)
 
     def _choose(self, x: Tensor, local: Tensor, begin: Start) -> tuple[Tensor, Tensor]:

@@ -42,12 +42,12 @@ def augment(xyz: np.ndarray, observed: np.ndarray, rng: np.random.Generator,
     scale[layout.parts["face"]] = rng.uniform(.85, 1.15)
     body = layout.parts["body"]
     scale[body] *= rng.uniform(.9, 1.1, body.stop - body.start)
-    features = xyz - np.where(np.array(layout.anchors)[:, None] >= 0, xyz[:, np.maximum(layout.anchors, 0)], 0)
-    features = np.einsum("tkd,kde->tke", features, (linear * scale[:, None, None]).astype(np.float32))
-    for point in layout.depth_order:
-        if layout.anchors[point] >= 0:
-            features[:, point] += features[:, layout.anchors[point]]
-    return np.ascontiguousarray(features, np.float32), np.ascontiguousarray(observed)
+    linear = np.asarray(linear * scale[:, None, None], np.float32)
+    by_point = layout.to_features @ xyz.transpose(1, 0, 2).reshape(len(layout), -1)  # few large products are quickest
+    by_point = np.matmul(by_point.reshape(len(layout), -1, 3), linear)
+    by_point = layout.from_features @ by_point.reshape(len(layout), -1)
+    out = by_point.reshape(len(layout), -1, 3).transpose(1, 0, 2)
+    return np.ascontiguousarray(out), np.ascontiguousarray(observed)
 
 
 def _turn(rng: np.random.Generator, degrees: tuple[float, float, float]) -> np.ndarray:
