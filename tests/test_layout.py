@@ -56,11 +56,6 @@ def test_index_finds_a_point_by_name() -> None:
         HOLISTIC.index(BODY, "TAIL")
 
 
-def test_every_point_has_its_anchor_before_it_in_depth_order() -> None:
-    assert sorted(HOLISTIC.depth_order) == list(range(len(HOLISTIC)))
-    place = {point: i for i, point in enumerate(HOLISTIC.depth_order)}
-    assert all(place[anchor] < place[point] for point, anchor in enumerate(HOLISTIC.anchors) if anchor >= 0)
-
 
 def test_a_hand_hangs_on_its_wrist_which_hangs_on_the_body_of_its_side() -> None:
     for hand, side in ((LEFT_HAND, "LEFT"), (RIGHT_HAND, "RIGHT")):
