@@ -133,7 +133,7 @@ def numpy_pose(pose: Pose) -> Pose:
         return np.asarray(on_cpu)
 
     values, valid = array(pose.body.data.tensor), array(pose.body.data.mask)
-    data = np.ma.masked_array(values, mask=~np.broadcast_to(valid, values.shape))
+    data: np.ma.MaskedArray = np.ma.masked_array(values, mask=~np.broadcast_to(valid, values.shape))
     return Pose(pose.header, NumPyPoseBody(pose.body.fps, data, array(pose.body.confidence)))
 
 

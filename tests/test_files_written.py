@@ -49,7 +49,7 @@ def test_missing_points_are_written_as_zeros(tmp_path: Path) -> None:
     pose = constructed_pose(4)
     data, sure = pose.body.data.data.copy(), pose.body.confidence.copy()
     data[1, 0, 5], sure[1, 0, 5] = np.nan, 0
-    hidden = np.ma.masked_array(data, mask=np.zeros(data.shape, bool))
+    hidden: np.ma.MaskedArray = np.ma.masked_array(data, mask=np.zeros(data.shape, bool))
     hidden[2, 0, 7] = np.ma.masked  # only in memory: confidence says it was seen
     write_pose(Pose(pose.header, NumPyPoseBody(25, hidden, sure)), path := tmp_path / "out.pose")
     read = read_pose(path)

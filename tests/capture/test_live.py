@@ -332,7 +332,7 @@ def test_a_refiner_must_keep_frames_and_points(latency: int) -> None:
     ({}, (12, 10, 3)), ({"latency": 0}, (0, 1, 0)), ({"latency": 1}, (1, 2, 0)), ({"latency": 4}, (4, 3, 2)),
     ({"hop": 4}, (12, 4, 3)), ({"hop": 13}, (12, 13, 0)), ({"ahead": 0}, (12, 13, 0)), ({"ahead": 5}, (12, 8, 5)),
 ])
-def test_what_is_not_said_follows_from_the_lag(settings: dict[str, int], expected: tuple[int, int, int]) -> None:
+def test_what_is_not_said_follows_from_the_lag(settings: dict[str, Any], expected: tuple[int, int, int]) -> None:
     with live([None], **settings) as holistic:
         assert (holistic.latency, holistic.hop, holistic.ahead) == expected
 
