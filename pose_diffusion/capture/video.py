@@ -5,6 +5,7 @@ what is wrong with it before the hour that a capture takes, and then decoded fra
 """
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -133,7 +134,7 @@ def open_video(path: str | os.PathLike[str], fps: float | None = None) -> Video:
         times, timeless = np.arange(times) / (guess or ONE_FRAME_FPS), True
     if fps is None:
         fps = frame_rate(times, guess, ticks)
-    count = round(float(times[-1] - times[0]) * fps) + 1
+    count = math.floor(float(times[-1] - times[0]) * fps + .49) + 1
     if count > MAX_FRAMES:
         raise VideoError(name, f"{count} frames at {fps:.5g} a second are more than {MAX_FRAMES}: cut it into parts")
     shown = len(np.unique(nearest(times - times[0], fps, count)))

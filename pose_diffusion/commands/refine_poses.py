@@ -2,15 +2,14 @@
 from __future__ import annotations
 
 import argparse
-import os
-import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pose_diffusion.commands.errors import EXPECTED, FAILED, CommandError, describe, run
+from pose_diffusion.commands.folders import in_processes, is_newer, report
 from pose_diffusion.commands.options import add_refine_options, load_model, number, refine_settings
 
 if TYPE_CHECKING:
@@ -68,18 +67,17 @@ def _refine_all(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     jobs = find_jobs(args.directory, args.recursive, args.output)
-    todo = [job for job in jobs if not _is_done(job)]
-    failed: list[Outcome] = []
+    todo = [job for job in jobs if not is_newer(job.target, job.source)]
+    failed: list[str] = []
     if todo:
         load_model(args.model, args.device)  # what is wrong with the model is no fault of the files
-        batches = list(_batches(todo, args.batch))
+        work = partial(refine_files, settings=refine_settings(args), model=args.model)
+        advice = "try again with a smaller --num-workers or --batch"
         with tqdm(total=len(todo), unit="file") as progress:
-            for outcomes in _outcomes(batches, refine_settings(args), args.model, args.num_workers):
+            for outcomes in in_processes(work, _batches(todo, args.batch), args.num_workers, advice):
                 progress.update(len(outcomes))
-                failed += [outcome for outcome in outcomes if outcome[1]]
-    counts = f"{len(todo) - len(failed)} refined, {len(jobs) - len(todo)} done before, {len(failed)} failed"
-    print("\n".join([counts, *(f"refine_poses: error: {reason}" for _, reason in failed)]), file=sys.stderr)
-    return FAILED if failed else 0
+                failed += [reason for _, reason in outcomes if reason]
+    return report("refine_poses", "refined", len(jobs), len(jobs) - len(todo), failed)
 
 
 def find_jobs(directory: Path, recursive: bool, output: Path | None) -> list[Job]:
@@ -108,13 +106,6 @@ def find_jobs(directory: Path, recursive: bool, output: Path | None) -> list[Job
     return jobs
 
 
-def _is_done(job: Job) -> bool:
-    try:
-        return job.target.is_file() and job.target.stat().st_mtime >= job.source.stat().st_mtime
-    except OSError:  # no result yet; or no source any more, which reading it will say
-        return False
-
-
 def _size(job: Job) -> int:
     return job.source.stat().st_size if job.source.is_file() else 0
 
@@ -130,43 +121,6 @@ def _batches(jobs: Iterable[Job], count: int) -> Iterator[list[Job]]:
         size += _size(job)
     if batch:
         yield batch
-
-
-def _outcomes(batches: list[list[Job]], settings: dict[str, Any], model: str | None,
-              workers: int) -> Iterator[list[Outcome]]:
-    """What became of each batch, as they are finished."""
-    if workers <= 1:
-        for batch in batches:
-            yield refine_files(batch, settings, model)
-        return
-    from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-    from concurrent.futures.process import BrokenProcessPool
-    from multiprocessing import get_context
-
-    threads = max(1, (os.cpu_count() or 1) // workers)
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (threads,))
-    try:
-        waiting = iter(batches)
-        # The workers inherit that Ctrl-C is ignored: it reaches the whole group, and the first process sees to it.
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        running = {pool.submit(refine_files, batch, settings, model) for batch in islice(waiting, workers)}
-        signal.signal(signal.SIGINT, before)
-        while running:  # no more at a time than there are workers: what is in the pool's queue cannot be called back
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            running |= {pool.submit(refine_files, batch, settings, model) for batch in islice(waiting, len(done))}
-            for future in done:
-                yield future.result()
-    except BrokenProcessPool as error:
-        raise CommandError("a worker process died, perhaps for want of memory: try again with a smaller --num-workers "
-                           "or --batch; what is done stays") from error
-    finally:  # after Ctrl-C the batches in hand are finished, so that no file is left half
-        pool.shutdown()
-
-
-def _start_worker(threads: int) -> None:
-    import torch
-
-    torch.set_num_threads(threads)
 
 
 def refine_files(jobs: list[Job], settings: dict[str, Any], model: str | None) -> list[Outcome]:
