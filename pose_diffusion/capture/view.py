@@ -120,7 +120,7 @@ def side_by_side(image: np.ndarray, raw: Parts, refined: Parts, *, mirror: bool 
 
 
 def overlaid(image: np.ndarray, raw: Parts, refined: Parts, *, mirror: bool = False) -> np.ndarray:
-    """Both skeletons in one picture, each in one colour; parameters as of `side_by_side`.
+    """Both skeletons in one picture, each in one colour, the refined in front; parameters as of `side_by_side`.
 
     Returns
     -------
@@ -130,7 +130,7 @@ def overlaid(image: np.ndarray, raw: Parts, refined: Parts, *, mirror: bool = Fa
     picture = image.copy()
     for name in COLOURS:
         if name in raw:
-            _lines(picture, name, raw[name], ONE_COLOUR[0])
+            _lines(picture, name, raw[name], ONE_COLOUR[0], 3)
         if name in refined:
             points = refined[name]
             invented = state(raw, refined, name) == FILLED_IN
@@ -177,9 +177,9 @@ def _pixels(image: np.ndarray, points: np.ndarray) -> np.ndarray:
     return at.clip(-FAR, FAR)
 
 
-def _lines(image: np.ndarray, name: str, points: np.ndarray, colour: Colour) -> None:
+def _lines(image: np.ndarray, name: str, points: np.ndarray, colour: Colour, wider: int = 0) -> None:
     """Draw a part into the image."""
-    at, thick = _pixels(image, points), 1 if name == FACE else 2
+    at, thick = _pixels(image, points), wider + (1 if name == FACE else 2)
     lines = at[_limbs()[name]]  # (L, 2, 2)
     lines = lines[np.isfinite(lines).all((1, 2))]
     if len(lines):

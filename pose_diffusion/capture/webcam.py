@@ -120,7 +120,7 @@ class Window:
 def open_window(title: str) -> Iterator[Window]:
     """A window, closed at the end. Ask `check_window` before."""
     cv2 = import_opencv()
-    cv2.namedWindow(title)
+    cv2.namedWindow(title, cv2.WINDOW_AUTOSIZE | cv2.WINDOW_GUI_NORMAL)  # without buttons
     try:
         yield Window(cv2, title)
     finally:

@@ -59,13 +59,13 @@ class Image:
         Seconds since the first.
     size : (int, int)
         Width and height, pixels.
-    picture : np.ndarray
-        The image, as small as it is shown.
+    picture : np.ndarray, optional
+        The image, as small as it is shown, if it is.
     """
 
     time: float
     size: tuple[int, int]
-    picture: np.ndarray
+    picture: np.ndarray | None
 
 
 class Rate:
@@ -104,22 +104,27 @@ class Session:
         return (self.count - 1) / self.last if self.source.live and self.last > 0 else self.source.fps
 
     @property
-    def files(self) -> list[Path]:
-        """What is written."""
-        return [path for path in (self.args.output, self.args.raw, self.args.record) if path]
+    def shows(self) -> bool:
+        """Whether the picture with both skeletons is wanted."""
+        return self.video is not None or self.window is not None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     parser = _parser()
     args = parser.parse_args(argv)
-    files = [path for path in (args.output, args.raw, args.record) if path]
+    files = _files(args)
     if args.headless and not files:
         parser.error("--headless shows nothing: say with -o, --raw or --record what to write")
     files += [args.input] if args.input else []
     if len({os.path.realpath(path) for path in files}) < len(files):
         parser.error("the files to read and to write must differ")
     return run("live_pose", lambda: _live(args))
+
+
+def _files(args: argparse.Namespace) -> list[Path]:
+    """What is written."""
+    return [path for path in (args.output, args.raw, args.record) if path]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -185,7 +190,7 @@ def _live(args: argparse.Namespace) -> int:
 
 def _report(session: Session, failure: CommandError | None) -> int:
     """Say what there is; returns the exit code."""
-    files = ", ".join(map(str, session.files))
+    files = ", ".join(map(str, _files(session.args)))
     print(f"{session.count} images, {session.fps:.5g} a second" + (f": {files}" if files else ""))
     if failure is None and session.source.live and session.wanted:
         failure = CommandError(f"{session.source.name}: it stopped giving images")
@@ -253,7 +258,7 @@ def _refined(session: Session, holistic: RefinedHolistic) -> Iterator[tuple[Imag
             if size not in (None, (width, height)):
                 raise ValueError(f"the images' size changes to {width} x {height} after {time:.2f} s: cut it there")
             size = width, height
-            waiting.append(Image(time, size, shrink(image, SIZE)))
+            waiting.append(Image(time, size, shrink(image, SIZE) if session.shows else None))
             if source.live:
                 holistic.fps = rate.add(time)
             result = holistic.process(image)
@@ -272,31 +277,30 @@ def _take(session: Session, image: Image, result: RefinedResults) -> None:
     if session.header is None:
         session.header = holistic_header(*image.size)
     aspect = image.size[0] / image.size[1]
-    raw, refined = read_parts(result.raw, aspect), read_parts(result, aspect)
+    refined = read_parts(result, aspect)
+    raw = read_parts(result.raw, aspect) if session.shows or session.args.raw else {}
     for path, as_found, recording in session.poses:
         with about(path):
             recording.add(session.header, raw if as_found else refined)
     session.count, session.last = session.count + 1, image.time
-    rate = session.rate.add(perf_counter())
-    if session.video is None and session.window is None:
-        return
-    picture = _picture(session, image, raw, refined, rate)
-    if session.video is not None:
-        with about(session.args.record):
-            session.video.add(picture, image.time)
-    if session.window is not None and not session.window.show(picture, None if session.source.live else image.time):
-        session.wanted = False
+    if image.picture is not None:
+        _show(session, image.picture, image.time, raw, refined)
 
 
-def _picture(session: Session, image: Image, raw: Parts, refined: Parts, rate: float) -> np.ndarray:
-    """Both skeletons over the image, and below what happened in the last images."""
+def _show(session: Session, image: np.ndarray, time: float, raw: Parts, refined: Parts) -> None:
+    """Draw both skeletons over the image, and below what happened in the last images; record and show it."""
     from pose_diffusion.capture.view import overlaid, page, side_by_side
 
+    args, lag, rate = session.args, session.args.latency, session.rate.add(perf_counter())
     session.strip.add(raw, refined)
-    draw, lag = overlaid if session.args.overlay else side_by_side, session.args.latency
-    picture = draw(image.picture, raw, refined, mirror=session.args.mirror)
-    caption = f"{image.time:.1f} s   {rate:.0f} images/s   lag {lag} images, {lag / rate:.1f} s"
-    return page(picture, session.strip, caption + ("   q: end" if session.window else ""))
+    picture = (overlaid if args.overlay else side_by_side)(image, raw, refined, mirror=args.mirror)
+    caption = f"{time:.1f} s   {rate:.0f} images/s   lag {lag} images, {lag / rate:.1f} s"
+    picture = page(picture, session.strip, caption + ("   q: end" if session.window else ""))
+    if session.video is not None:
+        with about(args.record):
+            session.video.add(picture, time)
+    if session.window is not None and not session.window.show(picture, None if session.source.live else time):
+        session.wanted = False
 
 
 @contextmanager

@@ -130,6 +130,9 @@ def test_both_over_each_other_have_a_colour_each(image: np.ndarray, parts: Parts
     assert is_drawn_at(below, ONE_COLOUR[0], at)
     assert is_drawn_at(below, ONE_COLOUR[1], at + [.2 * WIDTH, 0])
     assert not is_drawn_at(below, ONE_COLOUR[1], middle(parts, LEFT_HAND) + [.2 * WIDTH, 0])
+    below = overlaid(image, parts, parts)[TITLE_HEIGHT:]  # neither hides the other
+    for colour in ONE_COLOUR:
+        assert len(drawn(below, colour)) > 100
 
 
 def test_legs_are_left_out(image: np.ndarray, parts: Parts) -> None:

@@ -106,9 +106,9 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
     import cv2
 
     fake, names = Screen(), ("COLOR_BGR2RGB", "COLOR_RGB2BGR", "CAP_PROP_FPS", "CAP_PROP_BUFFERSIZE",
-                             "WND_PROP_VISIBLE", "cvtColor")
+                             "WND_PROP_VISIBLE", "WINDOW_AUTOSIZE", "WINDOW_GUI_NORMAL", "cvtColor")
     opencv = SimpleNamespace(
-        VideoCapture=fake.camera, namedWindow=lambda title: None, destroyAllWindows=lambda: None,
+        VideoCapture=fake.camera, namedWindow=lambda title, flags: None, destroyAllWindows=lambda: None,
         imshow=lambda title, picture: fake.shown.append(picture), waitKey=fake.pressed,
         getWindowProperty=lambda title, name: float(len(fake.shown) != fake.closed),
         **{name: getattr(cv2, name) for name in names})
