@@ -12,6 +12,7 @@ from pose_format import Pose
 from pose_format.numpy import NumPyPoseBody
 from scipy.ndimage import uniform_filter1d
 
+from pose_diffusion.capture.rules import correct_capture
 from pose_diffusion.clip import Normalisation, measure
 from pose_diffusion.evaluation.baselines import pchip_on_wrist
 from pose_diffusion.evaluation.cases import INNER, Known, trusted
@@ -42,6 +43,8 @@ class Scene:
         From pixels to the clean capture's shoulder widths.
     truth, valid : np.ndarray
         `(T, INNER, 2)`, and `(T, INNER)` bool: where the clean capture is to be believed (`cases.trusted`).
+    corrected : np.ndarray
+        `truth` after `correct_capture`, which takes the hand's wrist for the body's where they disagree.
     given : Known
         The degraded capture at the clean one's times, as baselines are given it.
     """
@@ -52,6 +55,7 @@ class Scene:
     unit: Normalisation
     truth: np.ndarray
     valid: np.ndarray
+    corrected: np.ndarray
     given: Known
 
 
@@ -76,7 +80,9 @@ def scene(clean: Pose, degraded: Pose, shrink: int = 1, every: int = 1) -> Scene
     xyz, confidence = points(clean, unit)
     data = np.ma.getdata(degraded.body.data) * np.array([shrink, shrink, 1], np.float32)
     pose = _with_body(clean, degraded.body.fps, data, degraded.body.confidence)
-    return Scene(pose, clean, every, unit, xyz[..., :2], trusted(xyz, confidence), known(pose, clean, every, unit))
+    changed, left = points(correct_capture(clean), unit)
+    return Scene(pose, clean, every, unit, truth=xyz[..., :2], valid=trusted(xyz, confidence),
+                 corrected=np.where(left[..., None] > 0, changed, xyz)[..., :2], given=known(pose, clean, every, unit))
 
 
 def _with_body(like: Pose, fps: float, data: np.ndarray, confidence: np.ndarray) -> Pose:
@@ -127,7 +133,8 @@ def tallies(estimate: np.ndarray, at: Scene) -> dict[str, Tally]:
         By name:
 
         * `hands`: mean distance from the clean capture of its trusted hand points; `recovered`: of those that the
-          degraded capture lacks; `kept hands`, `kept body`: of those that it has
+          degraded capture lacks; `kept hands`, `kept body`: of those that it has; `kept body, corrected`:
+          the same from the corrected clean capture
         * `place`: of the wrists of hands that the degraded capture lacks; `shape`: of their other points, after the
           wrists were laid on each other
         * `near`, `near recovered`: share of the clean capture's hands whose points are on average within `NEAR` of it;
@@ -148,6 +155,7 @@ def tallies(estimate: np.ndarray, at: Scene) -> dict[str, Tally]:
     return {"place": tally(error, hands & ~seen & roots), "shape": tally(shape, hands & ~seen & ~roots),
             "hands": tally(error, hands), "recovered": tally(error, hands & ~seen),
             "kept hands": tally(error, hands & seen), "kept body": tally(error, at.valid & ~HANDS & seen),
+            "kept body, corrected": tally(np.linalg.norm(estimate - at.corrected, axis=-1), at.valid & ~HANDS & seen),
             "near": tally(found, _sides(there)), "near recovered": tally(found, _sides(there & ~seen)),
             "jerk": tally(lengths * at.clean.body.fps**3, runs)}
 
@@ -170,7 +178,8 @@ def limits(at: Scene) -> dict[str, Tally]:
           many frames on end, which no smoothing takes away
         * `fitted`: error of `hands` by the linear filter of `WINDOW` frames, one for all points and coordinates, that
           has the smallest error on these very frames (least squares, weighted anew so that distances count, not their
-          squares; for every phase of a reduced frame rate one of its own), after PCHIP on the wrist
+          squares; for every phase of a reduced frame rate one of its own), after PCHIP on the wrist. A few seconds of video are too little for its eight factors: what it
+          gains on them is more than any such filter has on other video
     """
     seen = at.given.observed
     hands = at.valid & HANDS & seen.any(0)

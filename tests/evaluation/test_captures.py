@@ -18,7 +18,7 @@ from pose_diffusion.evaluation.captures import (
     tallies,
     value,
 )
-from pose_diffusion.layout import HOLISTIC, LEFT_HAND, copy_header
+from pose_diffusion.layout import BODY, HOLISTIC, LEFT_HAND, copy_header
 from tests.poses import constructed_pose, lose, part
 
 FRAMES = 31
@@ -149,6 +149,17 @@ def test_the_filter_told_the_truth_takes_away_what_a_filter_can(clean: Pose) -> 
     at = scene(clean, moved(clean, 15. * (-1)**np.arange(FRAMES), slice(0, clean.header.total_points())))
     error = figures(at.given.xyz[..., :2], at)["hands"]
     assert value(limits(at)["fitted"]) < .1 * error
+
+
+def test_the_corrected_truth_has_the_wrists_of_the_hands() -> None:
+    clean = constructed_pose(FRAMES, scale=SCALE)
+    clean = moved(clean, np.full(FRAMES, .1 * SCALE), part(clean, LEFT_HAND))
+    at = scene(clean, copied(clean))
+    wrist = HOLISTIC.index(BODY, "LEFT_WRIST")
+    np.testing.assert_allclose(at.corrected[:, wrist], at.truth[:, LEFT.start], atol=1e-5)
+    measured = figures(at.corrected, at)
+    assert measured["kept body, corrected"] == 0
+    assert measured["kept body"] > .001
 
 
 def test_points_are_those_of_the_body_and_hands_and_flat(clean: Pose) -> None:
