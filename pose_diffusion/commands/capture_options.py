@@ -128,10 +128,10 @@ def capture_video(path: str | os.PathLike[str], settings: CaptureSettings, captu
     CommandError
         If the model cannot be loaded.
     ImportError, OSError, ValueError, RuntimeError
-        See `open_video`, `load_refined_holistic`, `refine` and `only_present`.
+        See `open_video`, `load_refined_holistic`, `refine` and `one_by_one`.
     """
     from pose_diffusion.capture.mediapipe import capture_refiner, load_refined_holistic
-    from pose_diffusion.capture.people import only_present
+    from pose_diffusion.capture.people import one_by_one
     from pose_diffusion.capture.video import open_video, read_frames
 
     video = open_video(path, settings.fps)  # what is wrong with it comes before what takes time
@@ -140,7 +140,7 @@ def capture_video(path: str | os.PathLike[str], settings: CaptureSettings, captu
     # Without reuse: a pose is then the same whatever was captured before it.
     refined, raw = (capture or load_refined_holistic)(
         shown(read_frames(video), video), video.fps, video.width, video.height, reuse=False,
-        additional_holistic_config=settings.config, refiner=only_present(refiner), return_raw=True,
+        additional_holistic_config=settings.config, refiner=one_by_one(refiner), return_raw=True,
         second_hands=settings.second_hands, task=settings.task)
     return Captured(video, refined, raw)
 

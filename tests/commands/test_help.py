@@ -7,7 +7,7 @@ from importlib import import_module
 
 import pytest
 
-COMMANDS = ("refine_pose", "refine_poses", "transform_pose")
+COMMANDS = ("refine_pose", "refine_poses", "transform_pose", "video_to_refined_pose", "videos_to_refined_poses")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
