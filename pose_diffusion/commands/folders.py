@@ -40,7 +40,8 @@ def report(command: str, made: str, total: int, done_before: int, failed: list[s
     return FAILED if failed else 0
 
 
-def in_processes(work: Callable[[T], R], items: Iterable[T], workers: int, advice: str) -> Generator[R]:
+def in_processes(work: Callable[[T], R], items: Iterable[T], workers: int, advice: str,
+                 died: Callable[[T], R] | None = None) -> Generator[R]:
     """What the work gives for each item, as they are finished; close it when it is not read to the end.
 
     Parameters
@@ -53,37 +54,64 @@ def in_processes(work: Callable[[T], R], items: Iterable[T], workers: int, advic
         Processes; 1 is this one.
     advice : str
         What to do when a process dies.
+    died : callable, optional
+        The result for an item whose process dies, also when it is the only one; the others go on.
 
     Raises
     ------
     CommandError
-        If a process dies.
+        If a process dies, without `died`.
     """
+    waiting = iter(items)
     if workers <= 1:
-        for item in items:
-            yield work(item)
+        yield from map(work, waiting)
         return
-    from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+    while True:
+        lost: list[T] = []
+        yield from _pooled(work, waiting, workers, lost)
+        if not lost:
+            return
+        if died is None:
+            raise CommandError(f"a worker process died, perhaps for want of memory: {advice}; what is done stays")
+        for item in lost:  # all that were in hand: the pool does not say which one it was
+            again: list[T] = []
+            yield from _pooled(work, iter([item]), 1, again)
+            if again:
+                yield died(item)
+
+
+def _pooled(work: Callable[[T], R], waiting: Iterator[T], workers: int, lost: list[T]) -> Generator[R]:
+    """The same until a process dies; then the items that were in hand are added to `lost`."""
+    from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
     from concurrent.futures.process import BrokenProcessPool
     from multiprocessing import get_context
 
     context = get_context("spawn")
     stop, threads = context.Event(), max(1, (os.cpu_count() or 1) // workers)
     pool = ProcessPoolExecutor(workers, context, _start_worker, (threads, stop))
+    running: dict[Future[R], T] = {}
+
+    def begin(count: int) -> None:
+        for item in islice(waiting, count):
+            try:
+                running[pool.submit(work, item)] = item
+            except BrokenProcessPool:
+                lost.append(item)
+
     try:
-        waiting = iter(items)
         # The workers inherit that Ctrl-C is ignored: it reaches the whole group, and the first process sees to it.
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        running = {pool.submit(work, item) for item in islice(waiting, workers)}
+        begin(workers)
         signal.signal(signal.SIGINT, before)
         while running:  # no more at a time than there are workers: what is in the pool's queue cannot be called back
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            running |= {pool.submit(work, item) for item in islice(waiting, len(done))}
-            for future in done:
-                yield future.result()
-    except BrokenProcessPool as error:
-        raise CommandError(f"a worker process died, perhaps for want of memory: {advice}; what is done stays"
-                           ) from error
+            done = wait(running, return_when=FIRST_COMPLETED).done
+            finished = [(future, running.pop(future)) for future in done]
+            lost += [item for future, item in finished if isinstance(future.exception(), BrokenProcessPool)]
+            if not lost:
+                begin(len(finished))
+            for future, _ in finished:
+                if not isinstance(future.exception(), BrokenProcessPool):
+                    yield future.result()
     finally:  # after Ctrl-C the jobs in hand come to an end of their own, so that no file is left half
         stop.set()
         pool.shutdown()

@@ -38,8 +38,8 @@ examples:
 
 Run the same command again to go on where it stopped: a video whose .pose is there, whole and newer is skipped, whoever
 made it. A video that cannot be read does not stop the others; all such videos are listed at the end, and the exit code
-is then {FAILED}. Ctrl-C leaves no half files. The videos are never changed. A process needs about 1 GB of memory and,
-for an hour of video, 4 GB more.
+is then {FAILED}. Ctrl-C leaves no half files. The videos are never changed. A process needs about 1 GB of memory, and
+several for hours of video.
 
 {SINGLE} does one video and can draw it; its --help says what comes out.
 """
@@ -102,7 +102,7 @@ def _convert_all(args: argparse.Namespace, capture: Capture | None) -> int:
     from tqdm import tqdm
 
     work = partial(convert_video, settings=settings, capture=capture, progress=args.workers <= 1)
-    results = in_processes(work, jobs, args.workers, "run the same command again, perhaps with a smaller --workers")
+    results = in_processes(work, jobs, args.workers, "try again with a smaller --workers", _died)
     with closing(results), tqdm(total=len(jobs), unit="video") as progress:
         for result in results:
             progress.update()
@@ -193,6 +193,10 @@ def convert_video(job: Job, settings: CaptureSettings, capture: Capture | None, 
     except EXPECTED as error:
         return Done(job, error=describe(error, subject or job.source))
     return Done(job, notes=remarks)
+
+
+def _died(job: Job) -> Done:
+    return Done(job, error=f"{job.source}: its process died, perhaps for want of memory: cut it into parts")
 
 
 def _is_whole(job: Job) -> bool:

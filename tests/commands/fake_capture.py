@@ -1,6 +1,8 @@
 """A stand-in for MediaPipe, called like `load_refined_holistic`."""
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -25,12 +27,15 @@ class FakeCapture:
         Frames without anybody.
     slow : float
         Seconds a frame takes.
+    deadly : int
+        The process dies of a video with so many frames, as MediaPipe can.
     calls : list
         The arguments of each call, with the number of frames and the grey of each.
     """
 
     nobody: tuple[int, int] = (0, 0)
     slow: float = 0
+    deadly: int = -1
     calls: list[dict[str, Any]] = field(default_factory=list)
 
     def __call__(self, frames: Iterable[np.ndarray], fps: float, width: int, height: int, *,
@@ -40,6 +45,8 @@ class FakeCapture:
             assert frame.shape == (height, width, 3)
             greys.append(float(np.median(frame)))
             time.sleep(self.slow)
+        if len(greys) == self.deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
         self.calls.append({"fps": fps, "width": width, "height": height, "greys": greys, **options})
         raw = captured(len(greys), fps, width, height, self.nobody)
         return refiner(raw), raw

@@ -117,6 +117,15 @@ def test_bad_videos_do_not_stop_the_others(folder: Path, tmp_path: Path, capsys:
     assert files_in(out) == POSES - {"b.pose"}
 
 
+def test_a_video_that_kills_its_process_does_not_stop_the_others(folder: Path, tmp_path: Path,
+                                                                 capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert convert(FakeCapture(deadly=5), "-d", folder, "-r", "-o", out, "--workers", 2) == 1
+    assert errors(capsys.readouterr().err) == [f"videos_to_refined_poses: error: {folder / 'b.MOV'}: its process died, "
+                                               "perhaps for want of memory: cut it into parts"]
+    assert files_in(out) == POSES - {"b.pose"}
+
+
 def test_a_video_without_anybody_is_named(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert convert(FakeCapture(nobody=(0, 6)), "-d", folder, "-o", tmp_path / "out") == 1
     text = capsys.readouterr().err
