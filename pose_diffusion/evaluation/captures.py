@@ -178,8 +178,8 @@ def limits(at: Scene) -> dict[str, Tally]:
           many frames on end, which no smoothing takes away
         * `fitted`: error of `hands` by the linear filter of `WINDOW` frames, one for all points and coordinates, that
           has the smallest error on these very frames (least squares, weighted anew so that distances count, not their
-          squares; for every phase of a reduced frame rate one of its own), after PCHIP on the wrist. A few seconds of video are too little for its eight factors: what it
-          gains on them is more than any such filter has on other video
+          squares; for every phase of a reduced frame rate one of its own), after PCHIP on the wrist. A few seconds of
+          video are too little for its eight factors: it gains more on them than on any other
     """
     seen = at.given.observed
     hands = at.valid & HANDS & seen.any(0)
