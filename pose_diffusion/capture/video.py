@@ -94,8 +94,8 @@ class Video:
         """One line for the user if the frames are not those of the file, or nothing."""
         if not (self.repeated or self.left_out):
             return ""
-        return (f"{self.path}: the frames are not evenly spaced, or at another rate; at {self.fps:.5g} a second "
-                f"{self.repeated} of {self.frames} are repeated and {self.left_out} left out")
+        return (f"{self.path}: the frames are not evenly spaced; at {self.fps:.5g} a second {self.repeated} of "
+                f"{self.frames} are repeated and {self.left_out} left out")
 
 
 def open_video(path: str | os.PathLike[str], fps: float | None = None) -> Video:

@@ -35,7 +35,8 @@ MediaPipe: pip install "pose-diffusion[mediapipe]". Nothing is downloaded.
 
 Points that were filled in have a confidence between 0 and 1, the lower the less certain they are. A hand that was never
 in view is invented: read the confidence. Where nobody was found for more than half a second, the frames stay empty. Of
-several people MediaPipe follows one: crop the video to the one you mean.
+several people MediaPipe follows one and may go over to another, which is then refined by itself and said: crop the
+video to the one you mean.
 """
 
 
@@ -85,8 +86,9 @@ def _convert(args: argparse.Namespace, capture: Capture | None) -> int:
     if args.raw:
         with about(args.raw):
             write_pose(captured.raw, args.raw)
-    remarks = [captured.video.note, *(f"{args.input}: {note}" for note in notes(captured.raw))]
-    print("".join(f"video_to_refined_pose: note: {remark}\n" for remark in remarks if remark), end="", file=sys.stderr)
+    rate = captured.video.note if args.fps is None else ""
+    for note in filter(None, (rate, *(f"{args.input}: {note}" for note in notes(captured.raw)))):
+        print(f"video_to_refined_pose: note: {note}", file=sys.stderr)
     if args.preview:
         with about(args.preview):
             _draw(captured, args.preview)

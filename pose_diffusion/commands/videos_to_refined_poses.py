@@ -184,7 +184,8 @@ def convert_video(job: Job, settings: CaptureSettings, capture: Capture | None, 
         captured = capture_video(job.source, settings, capture, partial(_shown, progress=progress))
         from pose_diffusion.capture.people import notes
 
-        remarks = tuple(filter(None, (captured.video.note, *(f"{job.source}: {n}" for n in notes(captured.raw)))))
+        rate = captured.video.note if settings.fps is None else ""
+        remarks = tuple(filter(None, (rate, *(f"{job.source}: {note}" for note in notes(captured.raw)))))
         # The refined pose is written last: where it is, all is there.
         for subject, pose in ((job.raw, captured.raw), (job.target, captured.refined)):
             if subject:
