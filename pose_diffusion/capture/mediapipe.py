@@ -51,12 +51,13 @@ PALM_CONFIDENCE = 0.3  # lower than MediaPipe's .5: where the hand has to be is 
 
 def capture_refiner(*, rules: dict[str, Any] | None = None, model: Any = None, device: str = "cpu",
                     **settings: Any) -> Refiner:
-    """What is done to a capture by default: `correct_capture`, then `refine`.
+    """What is done to a capture by default: `correct_capture` without its rule `wrists`, then `refine`.
 
     Parameters
     ----------
     rules : dict, optional
-        Arguments of `correct_capture`.
+        Arguments of `correct_capture`. The network knows how far the two wrists of an arm usually are apart; on degraded
+        videos putting them together first makes the body worse and the hands no better (`benchmarks/degraded_video.py`).
     model, device, **settings
         Arguments of `refine`. The model is loaded now, so that what is wrong with it is said before the capture.
 
@@ -69,10 +70,11 @@ def capture_refiner(*, rules: dict[str, Any] | None = None, model: Any = None, d
     from pose_diffusion.diffusion.model import PoseDiffusion
     from pose_diffusion.tasks.refine import refine
 
+    chosen = {"wrists": False, **(rules or {})}
     loaded = model if isinstance(model, PoseDiffusion) else PoseDiffusion.from_pretrained(model, device)
 
     def refined(pose: Pose) -> Pose:
-        return refine(correct_capture(pose, **(rules or {})), model=loaded, **settings)
+        return refine(correct_capture(pose, **chosen), model=loaded, **settings)
 
     return refined
 
