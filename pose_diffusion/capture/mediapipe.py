@@ -56,8 +56,9 @@ def capture_refiner(*, rules: dict[str, Any] | None = None, model: Any = None, d
     Parameters
     ----------
     rules : dict, optional
-        Arguments of `correct_capture`. The network knows how far the two wrists of an arm usually are apart; on degraded
-        videos putting them together first makes the body worse and the hands no better (`benchmarks/degraded_video.py`).
+        Arguments of `correct_capture`. The network knows how far apart the two wrists of an arm usually are; on
+        degraded videos putting them together first makes the body worse and the hands no better
+        (`benchmarks/degraded_video.py`).
     model, device, **settings
         Arguments of `refine`. The model is loaded now, so that what is wrong with it is said before the capture.
 
