@@ -54,10 +54,10 @@ ROUNDING = .0005  # shoulder widths by which kept points may be worse
 AS_IT_IS, LIMITS = "as it is", "limits"
 DEFAULT = "capture_refiner()"
 NETWORKS: dict[str, tuple[dict[str, bool] | None, dict[str, Any]]] = {  # rules, settings of refine
-    DEFAULT: ({}, {}),
-    "rules={'wrists': False}": ({"wrists": False}, {}),
+    DEFAULT: ({"wrists": False}, {}),
+    "rules={'wrists': True}": ({"wrists": True}, {}),
     "refine, no rules": (None, {}),
-    "only_masked=True": ({}, {"only_masked": True}),
+    "only_masked=True": ({"wrists": False}, {"only_masked": True}),
 }  # yapf: disable
 AFTER = ", at the captured rate, then PCHIP on the wrist"
 Measured = dict[str, dict[str, Tally]]  # by method and metric
