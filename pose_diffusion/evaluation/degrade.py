@@ -139,7 +139,7 @@ def blurred(frames: Iterable[np.ndarray], shutter: float) -> Iterator[np.ndarray
     flow = np.zeros((*frame.shape[:2], 2), np.float32)
     for after in rest:
         now, then = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (frame, after))
-        flow = finder.calc(now, then, np.zeros_like(flow))
+        flow = np.asarray(finder.calc(now, then, np.zeros_like(flow)), np.float32)
         yield along(frame, flow, shutter)
         frame = after
     yield along(frame, flow, shutter)
