@@ -28,8 +28,8 @@ from pose_diffusion.layout import BODY_POINTS, HAND_POINTS, LAYOUTS, Layout
 
 LEVELS = {"body": .03, "left_hand": .04, "right_hand": .04, "face": .01}  # capture noise in shoulder widths, per part
 PER_COORDINATE = .8  # std of a coordinate over the mean distance in the plane, for a Gaussian
-OBSERVED = .8  # errors where something is observed, over those expected, ...
-STRANGERS = 1.5  # ... and in gaps, on sources left out of training, over those expected
+OBSERVED = .7  # errors where something is observed, over those expected, ...
+STRANGERS = 1.1  # ... and in gaps, on sources left out of training, over those expected
 LEAST_OWN = .5  # of a point's expected error is at least its own, the rest may be that of its anchor
 HIDDEN = 48  # of the layer that chooses between a point's candidates
 LOCAL = 4 * (len(CANDIDATES) - 1) + 5  # local statistics of a point that decide between the candidates

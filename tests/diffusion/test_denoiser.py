@@ -11,7 +11,7 @@ from pose_diffusion.clip import encode
 from pose_diffusion.diffusion.candidates import CANDIDATES, Start, average, start
 from pose_diffusion.diffusion.condition import Condition
 from pose_diffusion.diffusion.config import DenoiserConfig, checked_config
-from pose_diffusion.diffusion.denoiser import STRANGERS, Denoiser, Encoded
+from pose_diffusion.diffusion.denoiser import OBSERVED, STRANGERS, Denoiser, Encoded
 from pose_diffusion.diffusion.schedule import c_skip
 from pose_diffusion.layout import BODY, HOLISTIC
 from tests.models import TINY, observe, random_network
@@ -184,7 +184,7 @@ def test_doubt_is_the_error_that_is_not_the_anchors(network: Denoiser, people: T
     for wrist in (0., .03, .05, 9.):
         error[..., LEFT.start] = wrist
         doubts.append(float(network._doubt(error, known, spread)[0, 0, finger, 0]))
-    assert doubts == pytest.approx([.4, .32, .2, .2])
+    assert [doubt / OBSERVED for doubt in doubts] == pytest.approx([.4, .32, .2, .2])
     assert float(network._doubt(error, ~known, spread)[0, 0, finger, 0]) == pytest.approx(.2 * STRANGERS)
     assert network._doubt(error, known, 0 * spread).isfinite().all()
 
