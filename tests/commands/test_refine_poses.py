@@ -49,7 +49,7 @@ def test_the_tree_is_repeated_in_the_output(folder: Path, tmp_path: Path, capsys
     assert "4 refined, 0 done before, 0 failed" in capsys.readouterr().err
     for name in LENGTHS:
         expected = pose_diffusion.refine(read_pose(folder / name)).body.data.data
-        assert np.allclose(read_pose(tmp_path / "out" / name).body.data.data, expected, atol=1)  # pixels: in half precision
+        assert np.allclose(read_pose(tmp_path / "out" / name).body.data.data, expected, atol=1)  # pixel
 
 
 def test_without_an_output_the_results_are_beside_the_files(folder: Path) -> None:
