@@ -26,6 +26,7 @@ from pose_diffusion.capture.landmarkers import (
     kinds_of,
     open_landmarkers,
 )
+from pose_diffusion.capture.people import one_by_one
 from pose_diffusion.capture.results import (
     FIELDS,
     HANDS,
@@ -113,7 +114,8 @@ def load_refined_holistic(frames: Iterable[np.ndarray], fps: float = 24, width: 
         next video, whose world landmarks are then smoothed together with the last ones of this; without, each video
         stands for itself.
     refiner : callable, optional
-        Pose -> Pose. By default `capture_refiner()`; `lambda pose: pose` leaves the pose as it is.
+        Pose -> Pose. By default `people.one_by_one(capture_refiner())`: each person who appears by themselves, and
+        nobody where nobody is for more than half a second. `lambda pose: pose` leaves the pose as it is.
     return_raw : bool
         Also return the pose as it was before the refiner.
     second_hands : bool
@@ -137,7 +139,7 @@ def load_refined_holistic(frames: Iterable[np.ndarray], fps: float = 24, width: 
     ImportError
         Without a MediaPipe that can do this; says what to install.
     ValueError
-        One line: no frames, or an argument that does not fit.
+        One line: no frames, nobody in any of them, or an argument that does not fit.
     OSError
         If MediaPipe needs a model that it cannot download (`model_complexity` other than 1).
     """
@@ -152,7 +154,7 @@ def load_refined_holistic(frames: Iterable[np.ndarray], fps: float = 24, width: 
     else:
         legacy_holistic(config)
     if refiner is None:
-        refiner = capture_refiner()
+        refiner = one_by_one(capture_refiner())
     try:
         if task is not None:
             raw = _load_tasks(frames, fps, width, height, depth, progress, config, task, second_hands)

@@ -186,6 +186,24 @@ def test_a_video_without_frames_is_refused(second_hands: bool) -> None:
 
 
 @legacy_only
+def test_nobody_is_invented_where_nobody_is(frames: list[np.ndarray]) -> None:
+    """With half a second and more of black in the middle; the pieces around it are complete."""
+    empty = [np.zeros_like(frames[0])] * 20
+    refined, raw = load_refined_holistic([*frames[:12], *empty, *frames[12:24]], FPS, WIDTH, HEIGHT, reuse=False,
+                                         return_raw=True)
+    nobody = (raw.body.confidence[:, 0] <= 0).all(1)
+    assert 15 < nobody.sum() <= 20
+    assert np.array_equal((refined.body.confidence[:, 0] <= 0).all(1), nobody)
+    assert (refined.body.confidence[~nobody][:, 0, part(raw, RIGHT_HAND)] > 0).all()
+
+
+@legacy_only
+def test_a_video_with_nobody_is_refused(frames: list[np.ndarray]) -> None:
+    with pytest.raises(ValueError, match="no person was found in any of its 2 frames"):
+        load_refined_holistic([np.zeros_like(frames[0])] * 2, FPS, WIDTH, HEIGHT)
+
+
+@legacy_only
 def test_an_option_that_holistic_does_not_have_is_refused() -> None:
     for call in (lambda: load_refined_holistic([], additional_holistic_config={"complexity": 1}, refiner=unchanged),
                  lambda: RefinedHolistic(complexity=1, refiner=unchanged)):
