@@ -146,7 +146,8 @@ def fill_missing_steps(pose: Pose, *, keep: Keep = None, steps: int = 8, guidanc
 def refine_many(poses: Sequence[Pose], *, strength: float = 1.0, only_masked: bool = False, keep: Keep = None,
                 steps: int = 1, guidance: float = 1.0, seed: int = 0, device: str = "cpu", model: Model = None,
                 progress: bool = False) -> list[Pose]:
-    """`refine` for many poses in batches; each with the same seed, so that the batch does not matter.
+    """`refine` for many poses in batches; each with the same seed, so that the batch does not matter, up to rounding:
+    less than a pixel where the processor computes in bfloat16.
 
     Parameters
     ----------

@@ -1,6 +1,8 @@
 """The Gaussian over windows: against brute force, and how windows lie over clips."""
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pose_diffusion.diffusion.gaussian import DIRECTIONS, FRAMES, HOP, Gaussian, ask, blank, cover, fit
+from pose_diffusion.diffusion.likely import STDS
+from pose_diffusion.diffusion.model import PoseDiffusion
 
 POINTS = 3
 
@@ -36,6 +40,22 @@ def expected(prior: Gaussian, x: Tensor, seen: Tensor, std: float) -> Tensor:
 
 
 # Asking
+
+
+@pytest.mark.parametrize("share", [0., .1, .5, .9])
+def test_single_precision_is_enough_for_the_shipped_prior(share: float) -> None:
+    """Whatever is lost: single points, whole frames, all but the first few points."""
+    filler = PoseDiffusion.from_pretrained().denoiser.filler
+    generator = torch.Generator().manual_seed(0)
+    for prior in (filler.body_window, filler.side_window):
+        seen = torch.rand(12, *prior.mean.shape[:2], generator=generator) >= share
+        seen[::3, 4:16] = False
+        seen[1::3, :, 4:] = False
+        z = torch.randn(12, len(prior.variances), generator=generator) * prior.variances.sqrt()
+        x = prior.mean + torch.einsum("tkdp,np->ntkd", prior.directions, z)
+        double = Gaussian(*(getattr(prior, field.name).double() for field in fields(Gaussian)))
+        for std in STDS:
+            assert (ask(prior, seen)(x, std) - ask(double, seen)(x.double(), std)).abs().max() < 2e-3
 
 
 @pytest.mark.parametrize("rest", [.001, .1])
