@@ -8,9 +8,14 @@ from pose_diffusion.diffusion.config import DenoiserConfig
 from pose_diffusion.diffusion.denoiser import Denoiser
 from pose_diffusion.diffusion.filling import Filler, Observation
 from pose_diffusion.diffusion.model import PoseDiffusion
+from pose_diffusion.notation import Text
 from tests.poses import constructed_pose
 
 TINY = DenoiserConfig(width=24, heads=2, encoder_layers=1, decoder_layers=1)
+TINY_WITH_TEXT = DenoiserConfig(width=24, heads=2, encoder_layers=1, decoder_layers=1, condition_width=16,
+                                text_layers=1)
+TEXTS = (Text("hello", "words", "ase"), Text("thank you", "words", "ase"), Text("a", "words", "gsg"),
+         Text("M507x507S1f720487x492", "signwriting", "ase"))
 
 
 def random_network(config: DenoiserConfig = TINY, seed: int = 0) -> Denoiser:
@@ -31,7 +36,7 @@ def random_network(config: DenoiserConfig = TINY, seed: int = 0) -> Denoiser:
 
 def random_model(config: DenoiserConfig = TINY, seed: int = 0) -> PoseDiffusion:
     """The same as a model."""
-    return PoseDiffusion(random_network(config, seed))
+    return PoseDiffusion(random_network(config, seed), TEXTS if config.text_layers else ())
 
 
 def still_filler() -> Filler:

@@ -39,7 +39,7 @@ def _train(argv: Sequence[str]) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         rank_zero_only(parser.save)(config, folder / "config.yaml", overwrite=True)
         ratio = fit(parts.model, parts.data, parts.trainer.as_dict(), config.out, last)
-    rank_zero_only(print)(f"{config.out}: error on the sources held out is {ratio:.3f} of the filled observation's")
+    rank_zero_only(print)(f"{config.out}: error on what was held out is {ratio:.3f} of the filled observation's")
     return 0
 
 

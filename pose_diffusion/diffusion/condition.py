@@ -2,11 +2,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
+
+SHORTEST = .05  # seconds: the logarithm of a shorter sign is no number to learn from
+FARTHEST = 3.  # seconds: how far away a sign's beginning or end lies is not told beyond this
+PLACES = 5  # numbers that say where a sign lies
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +23,8 @@ class Condition:
         Length may be 0.
     mask : Tensor ``(batch, length)``, bool
         True where there is a token, False for padding.
+    span : Tensor ``(batch, length, 2)``, float32, optional
+        Seconds in the clip at which the sign of each token begins and ends; None where that is not known.
 
     Raises
     ------
@@ -27,14 +33,27 @@ class Condition:
     """
     tokens: Tensor
     mask: Tensor
+    span: Tensor | None = None
 
     def __post_init__(self) -> None:
+        if self.span is not None and self.span.shape != (*self.mask.shape, 2):
+            raise ValueError(f"spans of tokens must be {(*self.mask.shape, 2)}, not {tuple(self.span.shape)}")
         if self.tokens.ndim != 3 or self.mask.shape != self.tokens.shape[:2]:
             raise ValueError("a condition needs tokens (batch, length, width) and a mask (batch, length), "
                              f"not {tuple(self.tokens.shape)} and {tuple(self.mask.shape)}")
         if self.tokens.dtype != torch.float32 or self.mask.dtype != torch.bool:
             raise ValueError("a condition needs float32 tokens and a bool mask, "
                              f"not {self.tokens.dtype} and {self.mask.dtype}")
+
+
+    def rows(self, index: Tensor) -> Condition:
+        """The condition of some of the samples, or of some several times."""
+        return Condition(self.tokens[index], self.mask[index], None if self.span is None else self.span[index])
+
+    def to(self, device: torch.device | str) -> Condition:
+        """On another device."""
+        span = None if self.span is None else self.span.to(device)
+        return Condition(self.tokens.to(device), self.mask.to(device), span)
 
 
 def none(batch: int, width: int) -> Condition:
@@ -44,21 +63,26 @@ def none(batch: int, width: int) -> Condition:
 
 def keep(condition: Condition, kept: Tensor) -> Condition:
     """The condition where ``kept`` ``(batch,)`` bool is True; none elsewhere, all tokens there masked out."""
-    return Condition(condition.tokens, condition.mask & kept[:, None])
+    return replace(condition, mask=condition.mask & kept[:, None])
 
 
-def drop(condition: Condition, probability: float, generator: torch.Generator) -> Condition:
-    """Take the condition from each sample with this probability, so that the network learns to do without as well.
+def together(conditions: Sequence[Condition]) -> Condition:
+    """The texts of several signs of the same clips, one after the other: their spans tell them apart.
 
     Raises
     ------
     ValueError
-        For a probability outside of 0 to 1.
+        For an empty list, tokens of different widths or batches, or a condition without a span.
     """
-    if not 0 <= probability <= 1:
-        raise ValueError(f"the probability of dropping a condition must be from 0 to 1, not {probability}")
-    draw = torch.rand(len(condition.mask), generator=generator, device=generator.device)
-    return keep(condition, (draw >= probability).to(condition.mask.device))
+    if not conditions:
+        raise ValueError("no conditions to put together")
+    spans = [condition.span for condition in conditions if condition.span is not None]
+    if len(spans) < len(conditions):
+        raise ValueError("conditions can only be put together if each says where in the clip its sign is")
+    if len({(condition.tokens.shape[0], condition.tokens.shape[2]) for condition in conditions}) > 1:
+        raise ValueError("conditions to put together must be of the same clips and width")
+    return Condition(torch.cat([condition.tokens for condition in conditions], dim=1),
+                     torch.cat([condition.mask for condition in conditions], dim=1), torch.cat(spans, dim=1))
 
 
 def stack(conditions: Sequence[Condition]) -> Condition:
@@ -67,7 +91,7 @@ def stack(conditions: Sequence[Condition]) -> Condition:
     Raises
     ------
     ValueError
-        For an empty list or tokens of different widths.
+        For an empty list, tokens of different widths, or spans in some only.
     """
     widths = {condition.tokens.shape[2] for condition in conditions}
     if len(widths) != 1:
@@ -76,4 +100,17 @@ def stack(conditions: Sequence[Condition]) -> Condition:
     missing = [longest - condition.tokens.shape[1] for condition in conditions]
     tokens = torch.cat([pad(condition.tokens, (0, 0, 0, n)) for condition, n in zip(conditions, missing)])
     mask = torch.cat([pad(condition.mask, (0, n)) for condition, n in zip(conditions, missing)])
-    return Condition(tokens, mask)
+    spans = [pad(c.span, (0, 0, 0, n)) for c, n in zip(conditions, missing) if c.span is not None]
+    if spans and len(spans) < len(conditions):
+        raise ValueError("conditions to stack must all have spans, or none")
+    return Condition(tokens, mask, torch.cat(spans) if spans else None)
+
+
+def place(span: Tensor) -> Tensor:
+    """Where signs lie, as the network is told: ``(..., 2)`` seconds of beginning and end from the window's first frame
+    to ``(..., PLACES)`` numbers of about unit size, finest near the window's start and for short signs.
+    """
+    begin, end = span.unbind(-1)
+    length = (end - begin).clamp(min=SHORTEST)
+    return torch.stack([begin.clamp(-FARTHEST, FARTHEST), end.clamp(-FARTHEST, FARTHEST), torch.exp(-2 * begin.abs()),
+                        torch.exp(-2 * end.abs()), length.log()], dim=-1)

@@ -24,6 +24,10 @@ class DenoiserConfig:
         Frames the network was trained on and is run on at a time.
     condition_width : int
         Width of the condition's tokens.
+    text_layers : int
+        Of the text encoder; 0 for a network without text.
+    embedding_width : int
+        Width of a user's own text embeddings; 0 for none.
     dropout : float
         In the feed-forward layers, in training.
     """
@@ -36,6 +40,8 @@ class DenoiserConfig:
     frames_per_token: int = 4
     window: int = 32
     condition_width: int = 64
+    text_layers: int = 0
+    embedding_width: int = 0
     dropout: float = 0.
 
     def as_dict(self) -> dict:
@@ -43,7 +49,8 @@ class DenoiserConfig:
 
 
 LIMITS = {"width": 2048, "heads": 64, "encoder_layers": 64, "decoder_layers": 64, "frames_per_token": 16,
-          "window": 1024, "condition_width": 4096}
+          "window": 1024, "condition_width": 4096, "text_layers": 64, "embedding_width": 65536}
+MAY_BE_ZERO = ("text_layers", "embedding_width")
 
 
 def checked_config(values: dict) -> DenoiserConfig:
@@ -60,12 +67,17 @@ def checked_config(values: dict) -> DenoiserConfig:
     config = DenoiserConfig(**values)
     for name, limit in LIMITS.items():
         value = getattr(config, name)
-        if type(value) is not int or not 1 <= value <= limit:
-            raise ValueError(f"{name} must be a whole number from 1 to {limit}, not {value!r}")
+        least = 0 if name in MAY_BE_ZERO else 1
+        if type(value) is not int or not least <= value <= limit:
+            raise ValueError(f"{name} must be a whole number from {least} to {limit}, not {value!r}")
     if config.layout not in LAYOUTS:
         raise ValueError(f"unknown layout {config.layout!r}: there are {', '.join(LAYOUTS)}")
     if config.width % (2 * config.heads) or config.window % (4 * config.frames_per_token):
         raise ValueError("width must be a multiple of twice the heads, window of four times frames_per_token")
+    if config.text_layers and config.condition_width % 4:
+        raise ValueError(f"condition_width must be a multiple of 4 where there is text, not {config.condition_width}")
+    if config.embedding_width and not config.text_layers:
+        raise ValueError("embedding_width needs a text encoder: set text_layers")
     if type(config.dropout) not in (int, float) or not 0 <= config.dropout < 1:
         raise ValueError(f"dropout must be from 0 to below 1, not {config.dropout!r}")
     return config

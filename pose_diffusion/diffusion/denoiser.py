@@ -17,12 +17,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pose_diffusion.diffusion.block import Block
 from pose_diffusion.diffusion.candidates import CANDIDATES, FACE_CANDIDATES, Start, average
-from pose_diffusion.diffusion.condition import Condition
+from pose_diffusion.diffusion.condition import PLACES, Condition, place
 from pose_diffusion.diffusion.config import DenoiserConfig
 from pose_diffusion.diffusion.filling import Filler, sides
 from pose_diffusion.diffusion.gaussian import Gaussian, blank
+from pose_diffusion.diffusion.noise import Shape, plain
 from pose_diffusion.diffusion.schedule import c_in, c_noise
+from pose_diffusion.diffusion.text import TextEncoder
 from pose_diffusion.diffusion.wiener import Prior, nothing
 from pose_diffusion.layout import BODY_POINTS, HAND_POINTS, LAYOUTS, Layout
 
@@ -69,48 +72,14 @@ class Encoded:
     keep: Tensor
     weights: Tensor
 
+    def beside(self, other: Encoded) -> Encoded:
+        """Two batches as one, this one first."""
+        return Encoded(*(torch.cat([getattr(self, f.name), getattr(other, f.name)]) for f in fields(self)))
+
     @cached_property
     def per_spread(self) -> Tensor:
         """`(B, T, K, 3)`: 1 / spread; 0 where that is 0."""
         return torch.where(self.spread > 0, 1 / self.spread.clamp(min=1e-6), 0.)
-
-
-def rotate(x: Tensor, times: Tensor) -> Tensor:
-    """Rotary positions (Su et al. 2021) on seconds, for `(B, heads, N, D)`: periods from .1 to 100 seconds."""
-    half = x.shape[-1] // 2
-    frequency = 2 * torch.pi / (.1 * 1000 ** (torch.arange(half, device=x.device) / max(half - 1, 1)))
-    angle = (times[:, None, :, None] * frequency)
-    cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
-    a, b = x[..., :half], x[..., half:]
-    return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
-
-
-class Block(nn.Module):
-    """A pre-norm transformer layer; `modulation` `(B, 6, width)` is adaLN-zero (Peebles and Xie 2023), or None."""
-
-    def __init__(self, width: int, heads: int, dropout: float):
-        super().__init__()
-        self.heads = heads
-        self.norm1, self.norm2 = (nn.LayerNorm(width) for _ in range(2))
-        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
-        self.dropout = nn.Dropout(dropout)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.down.weight)
-
-    def attend(self, x: Tensor, times: Tensor, keep: Tensor) -> Tensor:
-        batch, length, width = x.shape
-        q, k, v = self.qkv(x).view(batch, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        y = F.scaled_dot_product_attention(rotate(q, times), rotate(k, times), v, attn_mask=keep[:, None, None, :])
-        return self.out(y.transpose(1, 2).reshape(batch, length, width))
-
-    def forward(self, x: Tensor, times: Tensor, keep: Tensor, modulation: Tensor | None = None) -> Tensor:
-        if modulation is None:
-            x = x + self.attend(self.norm1(x), times, keep)
-            return x + self.down(self.dropout(F.gelu(self.up(self.norm2(x)))))
-        shift1, scale1, gate1, shift2, scale2, gate2 = modulation.unsqueeze(2).unbind(1)
-        x = x + gate1 * self.attend(self.norm1(x) * (1 + scale1) + shift1, times, keep)
-        return x + gate2 * self.down(self.dropout(F.gelu(self.up(self.norm2(x) * (1 + scale2) + shift2))))
 
 
 def patch(x: Tensor, frames: int) -> Tensor:
@@ -153,6 +122,8 @@ class Denoiser(nn.Module):
         for part, indices in (("body", BODY_POINTS), ("side", sides(self.layout)[0])):
             for name, value in vars(blank(len(indices))).items():
                 self.register_buffer(f"{part}_window_{name}", value)
+        for part, indices in self._shaped():
+            self.register_buffer(f"{part}_noise", plain(3 * (indices.stop - indices.start)))
         level = torch.empty(points, 1)
         for part, value in LEVELS.items():
             level[self.layout.parts[part]] = value
@@ -162,6 +133,10 @@ class Denoiser(nn.Module):
         self.stem = nn.Linear(span * static, width)
         self.condition = nn.Linear(config.condition_width, width)
         self.null = nn.Parameter(torch.zeros(1, 1, width))
+        self.text = self.place = None
+        if config.text_layers:
+            self.text = TextEncoder(config.condition_width, config.text_layers, config.embedding_width)
+            self.place = nn.Linear(PLACES, width)
         self.encoder = nn.ModuleList(Block(width, config.heads, config.dropout) for _ in range(config.encoder_layers))
         self.norm = nn.LayerNorm(width)
         self.residual = nn.Linear(width, span * 3 * points)
@@ -191,6 +166,11 @@ class Denoiser(nn.Module):
             self.choice.weight.mul_(.1)
             self.choice.bias.zero_()
             self.choice.bias[0] = 2
+
+    def _shaped(self) -> list[tuple[str, slice]]:
+        """The parts whose noise has a shape of its own, the right hand for both."""
+        return [("body", self.layout.parts["body"]), ("hand", self.layout.parts["right_hand"]),
+                ("face", self.layout.parts["face"])]
 
     @property
     def filler(self) -> Filler:
@@ -275,11 +255,7 @@ class Denoiser(nn.Module):
         tokens = self.stem(patch(frame, span))
         times = begin.seconds[:, ::span] - begin.seconds[:, :1]  # a window looks the same wherever in its clip it lies
         keep = begin.valid[:, ::span]
-        text = self.null.expand(batch, -1, -1).to(tokens)
-        heard = torch.ones(batch, 1, dtype=torch.bool, device=keep.device)
-        if condition is not None:
-            text = torch.cat([text, self.condition(condition.tokens.to(tokens))], dim=1)
-            heard = torch.cat([heard, condition.mask], dim=1)
+        text, heard = self._listen(begin, condition, tokens)
         x = torch.cat([text, tokens], dim=1)
         when = torch.cat([torch.zeros_like(heard, dtype=times.dtype), times], dim=1)
         for block in self.encoder:
@@ -292,6 +268,36 @@ class Denoiser(nn.Module):
         error = error.masked_fill(begin.exact, 0)
         doubt = self._doubt(error.detach(), begin.known, spread)
         return Encoded(mean, error, doubt, spread, begin.filled, x, times, keep, weights)
+
+    def _listen(self, begin: Start, condition: Condition | None, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Tokens of the condition `(B, L, width)`, the first one learnt, and which are heard `(B, L)`: those of signs
+        that are in the window.
+        """
+        text = self.null.expand(len(like), -1, -1).to(like)
+        heard = torch.ones(len(like), 1, dtype=torch.bool, device=like.device)
+        if condition is None:
+            return text, heard
+        tokens, mask = self.condition(condition.tokens.to(like)), condition.mask
+        if condition.span is not None:
+            if self.place is None:
+                raise ValueError("this network was not made for text: it cannot be told where in a clip a sign is")
+            first = begin.seconds[:, :1, None]
+            last = torch.where(begin.valid, begin.seconds, 0).amax(1)[:, None, None]
+            tokens = tokens + self.place(place(condition.span - first).to(like))
+            mask = mask & ((condition.span[..., 1:] >= first) & (condition.span[..., :1] <= last)).squeeze(-1)
+        return torch.cat([text, tokens], dim=1), torch.cat([heard, mask], dim=1)
+
+    def noise(self, smooth: Tensor) -> Tensor:
+        """Noise `(B, T, K, 3)` of unit variance, independent from point to point, to noise in which the points of a
+        part move as they do in real motion (see `noise.Shape`).
+        """
+        out = smooth.clone()
+        buffers = dict(self.named_buffers())
+        for part, points in self._shaped():
+            shape = Shape(buffers[f"{part}_noise"])
+            for where in ((points,) if part != "hand" else (self.layout.parts["left_hand"], points)):
+                out[:, :, where] = shape(smooth[:, :, where], mirrored=where != points)
+        return out
 
     def _doubt(self, error: Tensor, known: Tensor, spread: Tensor) -> Tensor:
         """The expected error of points as that of features: what is wrong with a point may be wrong with its anchor."""

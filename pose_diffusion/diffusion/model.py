@@ -2,11 +2,11 @@
 from __future__ import annotations
 
 import json
+import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
-from operator import itemgetter
 from pathlib import Path
 
 import torch
@@ -15,26 +15,26 @@ from safetensors.torch import load_file
 from safetensors.torch import save as serialise
 from torch import Tensor
 
-from pose_diffusion.diffusion import windows as windowing
-from pose_diffusion.diffusion.candidates import Start, start
 from pose_diffusion.diffusion.condition import Condition
 from pose_diffusion.diffusion.config import checked_config
-from pose_diffusion.diffusion.denoiser import Denoiser, Encoded
+from pose_diffusion.diffusion.denoiser import Denoiser
 from pose_diffusion.diffusion.energy import Energy, guide
 from pose_diffusion.diffusion.filling import Observation
 from pose_diffusion.diffusion.guidance import classifier_free
 from pose_diffusion.diffusion.noise import smooth_noise
+from pose_diffusion.diffusion.reader import Reader
 from pose_diffusion.diffusion.sampler import sample
 from pose_diffusion.diffusion.schedule import karras_sigmas
+from pose_diffusion.diffusion.text import TextBatch, TextEncoder, read
 from pose_diffusion.files import atomic
 from pose_diffusion.layout import Layout
+from pose_diffusion.notation import VOCABULARY, Embedding, Text
 
 SHIPPED = Path(__file__).parent.parent / "weights"
 VARIABLE = "POSE_DIFFUSION_MODEL"
 FORMAT = "pose_diffusion 1"
 MAX_BYTES = 2**30  # of a weights file: more is not a model of this package
 SIGMA_MIN, SIGMA_MAX, RHO = .02, 20., 7.
-WINDOWS_AT_ONCE = 64
 
 
 class ModelError(ValueError):
@@ -71,10 +71,13 @@ class PoseDiffusion:
     ----------
     denoiser : Denoiser
         The network, in evaluation mode.
+    texts : iterable of Text
+        What it was trained to sign; none for a network without text.
     """
 
-    def __init__(self, denoiser: Denoiser):
+    def __init__(self, denoiser: Denoiser, texts: Iterable[Text] = ()):
         self.denoiser = denoiser.eval().requires_grad_(False)
+        self.texts = frozenset(texts)
 
     @property
     def layout(self) -> Layout:
@@ -127,13 +130,69 @@ class PoseDiffusion:
                    for name, value in self.denoiser.state_dict().items()}
         with atomic(target / "model.safetensors") as temporary:
             temporary.write_bytes(serialise(weights))
-        text = json.dumps({"format": FORMAT, "denoiser": self.denoiser.config.as_dict()}, indent=2)
+        config = {"format": FORMAT, "denoiser": self.denoiser.config.as_dict(), "vocabulary": VOCABULARY}
+        config["texts"] = sorted([text.notation, text.language, text.text] for text in self.texts)
+        text = json.dumps(config, indent=1, ensure_ascii=False)
         with atomic(target / "config.json") as temporary:
             temporary.write_text(text + "\n", encoding="utf-8")
 
     @torch.no_grad()
+    def condition(self, texts: Sequence[Text | Embedding | None], spans: Sequence[tuple[float, float]]) -> Condition:
+        """What to tell `sample` of the signs of a batch of clips.
+
+        Parameters
+        ----------
+        texts : sequence of Text, Embedding or None
+            Of each clip; None for a clip without.
+        spans : sequence of (float, float)
+            Seconds at which its sign begins and ends in its clip.
+
+        Returns
+        -------
+        Condition
+            On the model's device.
+
+        Raises
+        ------
+        ModelError
+            If the model does not understand text, or embeddings of this width.
+        """
+        encoder = self._encoder()
+        if len(texts) != len(spans):
+            raise ValueError(f"{len(texts)} texts and {len(spans)} spans: give one for each clip")
+        batch = self._read(texts)
+        tokens = encoder(batch)[0].float()
+        span = torch.tensor(list(spans), dtype=torch.float32, device=self.device)[:, None]
+        return Condition(tokens, batch.given[:, None].expand(tokens.shape[:2]), span.expand(-1, tokens.shape[1], -1))
+
+    @torch.no_grad()
+    def length(self, texts: Sequence[Text | Embedding]) -> tuple[Tensor, Tensor]:
+        """How long signs take: mean and std of ln(seconds), `(B,)` each.
+
+        Raises
+        ------
+        ModelError
+            As `condition`.
+        """
+        _, mean, std = self._encoder()(self._read(texts))
+        return mean, std
+
+    def _encoder(self) -> TextEncoder:
+        if self.denoiser.text is None:
+            raise ModelError("this model does not understand text: choose another by --model, or train one with texts "
+                             "(train_pose_diffusion --model.denoiser.text_layers 2)")
+        return self.denoiser.text
+
+    def _read(self, texts: Sequence[Text | Embedding | None]) -> TextBatch:
+        try:
+            return read(texts, self.denoiser.config.embedding_width).to(self.device)
+        except ValueError as error:
+            raise ModelError(str(error)) from error
+
+    @torch.no_grad()
     def sample(self, observation: Observation, *, steps: int = 1, seeds: Sequence[int] | None = None,
-               guidance: float = 1.0, condition: Condition | None = None, energy: Energy | None = None,
+               guidance: float = 1.0, guidance_interval: tuple[float, float] = (0., math.inf),
+               condition: Condition | None = None, energy: Energy | None = None,
                energy_scale: float = 1.0) -> Iterator[Estimate]:
         """Sample clips that agree with an observation: yields after every step.
 
@@ -147,6 +206,8 @@ class PoseDiffusion:
             One a clip; 0 by default.
         guidance : float
             Scale of classifier-free guidance; has no effect without a condition.
+        guidance_interval : (float, float)
+            Lowest and highest noise level at which it has an effect.
         condition : Condition, optional
             Text.
         energy : callable, optional
@@ -160,91 +221,20 @@ class PoseDiffusion:
         """
         obs = observation.to(self.device)
         sigmas = karras_sigmas(steps, SIGMA_MIN, SIGMA_MAX, RHO).to(self.device)
-        reader = _Reader(self.denoiser, obs, condition, guidance)
-        denoise = classifier_free(reader.denoise, guidance if condition is not None else 1.0)
+        guided = condition is not None and guidance != 1.0
+        heard = None if condition is None else condition.to(self.device)
+        reader = Reader(self.denoiser, obs, heard, guided, SIGMA_MAX)
+        denoise = classifier_free(reader.denoise, guidance if guided else 1.0, guidance_interval)
         if energy is not None:
             denoise = guide(denoise, energy, energy_scale, to_points=reader.points)
         frames, points = obs.xyz.shape[1:3]
         seeds = list(seeds) if seeds is not None else [0] * len(obs.xyz)
         begin = torch.zeros_like(obs.xyz)
         if steps > 1:
-            begin = smooth_noise(frames, (points, 3), seeds, SIGMA_MAX).to(self.device) * (reader.spread > 0)
+            noise = self.denoiser.noise(smooth_noise(frames, (points, 3), seeds, SIGMA_MAX).to(self.device))
+            begin = noise * (reader.spread > 0)
         for step in sample(denoise, begin, sigmas):
             yield Estimate(step.index, step.total, reader.error, partial(reader.answer, step.clean))
-
-
-class _Reader:
-    """The observation, read once by the encoder; then a denoiser in the state space `u = (x - filled) / spread`."""
-
-    def __init__(self, network: Denoiser, obs: Observation, condition: Condition | None, guidance: float):
-        self.network, self.filler, self.obs = network, network.filler, obs
-        lengths = obs.valid.sum(1).tolist()
-        size = network.config.window
-        self.windows = windowing.cover(lengths, size, size // 4, obs.xyz.device, frames=obs.xyz.shape[1])
-        begin = start(self.filler, obs)
-        self.spread = network.spread(begin)
-        self.per_spread = torch.where(self.spread > 0, 1 / self.spread.clamp(min=1e-6), 0.)
-        self.filled = begin.filled
-        parts = windowing.cut(begin, self.windows)
-        self.conditional = self._read(parts, condition)
-        self.unconditional = self.conditional
-        if condition is not None and guidance != 1.0:
-            self.unconditional = self._read(parts, None)
-        self.error = self.windows.join(torch.cat([encoded.error for encoded in self.conditional]))
-
-    def points(self, u: Tensor) -> Tensor:
-        """State `(B, T, K, 3)` to points in shoulder widths."""
-        return self.filler.points(self.filled + self.spread * u)
-
-    def answer(self, u: Tensor) -> Tensor:
-        """The same, with exact points as they were given, to the last bit."""
-        return torch.where(self.obs.exact.unsqueeze(-1), self.obs.xyz, self.points(u))
-
-    def _read(self, parts: Start, condition: Condition | None) -> list[Encoded]:
-        out = []
-        for i in range(0, len(self.windows.clip), WINDOWS_AT_ONCE):
-            rows = slice(i, i + WINDOWS_AT_ONCE)
-            clips = self.windows.clip[rows]
-            text = None if condition is None else Condition(condition.tokens[clips], condition.mask[clips])
-            with quick(self.filled.device):
-                out.append(self.network.encode(parts.map(itemgetter(rows)), text))
-        return out
-
-    def denoise(self, u: Tensor, sigma: Tensor, conditional: Tensor) -> Tensor:
-        """The clean state; both halves of guidance in one call where `u` is doubled."""
-        doubled = len(u) != self.windows.clips
-        halves = u.chunk(2) if doubled else (u,)
-        readings = (self.conditional, self.unconditional) if doubled else (
-            (self.conditional if bool(conditional.all()) else self.unconditional),)
-        return torch.cat([self._decode(half, sigma, reading) for half, reading in zip(halves, readings)])
-
-    def _decode(self, u: Tensor, sigma: Tensor, reading: list[Encoded]) -> Tensor:
-        if float(sigma) >= SIGMA_MAX:  # the noise drowns everything: the posterior mean is the answer
-            clean = self.windows.join(torch.cat([encoded.mean for encoded in reading]))
-        else:
-            x = self.windows.cut(self.filled + self.spread * u)
-            out = []
-            for i, encoded in enumerate(reading):
-                part = x[i * WINDOWS_AT_ONCE:i * WINDOWS_AT_ONCE + len(encoded.mean)]
-                with quick(part.device):
-                    out.append(self.network.decode(encoded, part, sigma.expand(len(part))))
-            clean = self.windows.join(torch.cat(out))
-        return (clean - self.filled) * self.per_spread
-
-
-def quick(device: torch.device) -> torch.autocast:
-    """Matrix products in bfloat16 where the hardware has them, four times as fast; the state stays float32."""
-    able = device.type == "cuda" or (device.type == "cpu" and has_bfloat16())
-    return torch.autocast(device.type if able else "cpu", torch.bfloat16, enabled=able)
-
-
-@lru_cache(maxsize=1)
-def has_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 (torch computes it on any, but slowly)."""
-    try:
-        return bool({"avx512_bf16", "amx_bf16"} & set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split()))
-    except OSError:
-        return False
 
 
 def _size_and_time(path: Path) -> tuple[int, int]:
@@ -265,6 +255,9 @@ def _load(folder: Path, device: str, stamp: tuple) -> PoseDiffusion:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         if not isinstance(config, dict) or config.get("format") != FORMAT:
             raise ValueError(f"its config.json does not say format {FORMAT!r}")
+        if config.get("vocabulary", VOCABULARY) != VOCABULARY:
+            raise ValueError(f"its vocabulary has {config['vocabulary']} tokens, that of this version {VOCABULARY}")
+        texts = [Text(text, notation, language) for notation, language, text in config.get("texts", [])]
         with torch.device("meta"):  # nothing is allocated on the word of a configuration
             network = Denoiser(checked_config(config["denoiser"]))
         weights = {name: value.float() for name, value in load_file(folder / "model.safetensors").items()}
@@ -276,7 +269,7 @@ def _load(folder: Path, device: str, stamp: tuple) -> PoseDiffusion:
         raise ModelError(f"{folder}: not a model of this package or damaged ({reason}): train or copy it again, or "
                          "leave it out for the shipped model") from error
     try:
-        return PoseDiffusion(network.to(device))
+        return PoseDiffusion(network.to(device), texts)
     except (RuntimeError, AssertionError) as error:
         reason = " ".join(str(error).split())[:120]
         raise ModelError(f"device {device!r} cannot be used ({reason}): try 'cpu'") from error

@@ -9,8 +9,8 @@ from pose_diffusion.layout import Layout
 HANDS = ("left_hand", "right_hand")
 
 
-def augment(xyz: np.ndarray, observed: np.ndarray, rng: np.random.Generator,
-            layout: Layout) -> tuple[np.ndarray, np.ndarray]:
+def augment(xyz: np.ndarray, observed: np.ndarray, rng: np.random.Generator, layout: Layout, *,
+            backwards: bool = True, mirrored: bool = True) -> tuple[np.ndarray, np.ndarray]:
     """Mirror, reverse, turn, scale and re-proportion a clip.
 
     Parameters
@@ -21,16 +21,18 @@ def augment(xyz: np.ndarray, observed: np.ndarray, rng: np.random.Generator,
         Fixes the draw.
     layout : Layout
         The points.
+    backwards, mirrored : bool
+        Whether a clip may be played backwards, or mirrored: not where it has to be the sign that it is.
 
     Returns
     -------
     tuple of np.ndarray
         The same shapes.
     """
-    if rng.random() < .5:
+    if rng.random() < .5 and mirrored:
         mirror = list(layout.mirror)
         xyz, observed = xyz[:, mirror] * np.array([-1, 1, 1], np.float32), observed[:, mirror]
-    if rng.random() < .3:
+    if rng.random() < .3 and backwards:
         xyz, observed = xyz[::-1], observed[::-1]
     camera = _turn(rng, (6, 6, 10)) * (rng.uniform(.85, 1.15) * rng.uniform((.92, .92, .8), (1.08, 1.08, 1.2)))
     linear = np.broadcast_to(camera, (len(layout), 3, 3)).copy()

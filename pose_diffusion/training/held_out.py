@@ -11,10 +11,13 @@ import torch
 from torch import Tensor
 
 from pose_diffusion import corruption
+from pose_diffusion.corruption import undamaged
 from pose_diffusion.diffusion.candidates import start
+from pose_diffusion.diffusion.condition import Condition
 from pose_diffusion.diffusion.denoiser import Denoiser
 from pose_diffusion.layout import Layout
-from pose_diffusion.training.data import Pack, observation, padded
+from pose_diffusion.training.data import Pack, keep_frames, observation, padded, tell
+from pose_diffusion.training.loss import listen
 
 CASES = corruption.CASES
 CLIPS = 48  # of a validation set, about as many of each source
@@ -62,7 +65,7 @@ def damaged(pack: Pack, clips: np.ndarray, window: int, layout: Layout) -> list[
     return batches
 
 
-def errors(network: Denoiser, batch: dict[str, Tensor]) -> Tensor:
+def errors(network: Denoiser, batch: dict[str, Tensor], condition: Condition | None = None) -> Tensor:
     """How far body and hands are from the truth in the image plane, in shoulder widths.
 
     Returns
@@ -73,7 +76,7 @@ def errors(network: Denoiser, batch: dict[str, Tensor]) -> Tensor:
         where there are none.
     """
     begin = start(network.filler, observation(batch))
-    estimates = [network.filler.points(network.encode(begin).mean), network.filler.points(begin.filled)]
+    estimates = [network.filler.points(network.encode(begin, condition).mean), network.filler.points(begin.filled)]
     n = network.inner
     counted = (batch["weight"] > 0) & batch["valid"].unsqueeze(-1)
 
@@ -85,6 +88,46 @@ def errors(network: Denoiser, batch: dict[str, Tensor]) -> Tensor:
 
     return torch.stack([mean(points, counted & where) for where in (batch["touched"], ~batch["touched"])
                         for points in estimates])
+
+
+def told(pack: Pack, clips: np.ndarray, window: int) -> dict[str, Tensor]:
+    """Clips, in an order of chance, of which the text and the first frame are known; as many as for the other sets.
+
+    Parameters
+    ----------
+    pack, clips, window
+        As of `damaged`.
+
+    Returns
+    -------
+    dict of str to Tensor
+        A batch as those of `data.Windows`.
+    """
+    samples = []
+    for clip in np.random.default_rng(0).permutation(clips)[:CLIPS * 2]:
+        xyz, confidence = (values[:window] for values in pack.clip(clip))
+        fps = pack.fps[clip] or FPS
+        first = keep_frames(undamaged(xyz, confidence > 0), np.arange(len(xyz)) < 1)
+        about = tell(pack.texts[int(clip)][0], (0., len(xyz) / fps), pack.seconds(clip))
+        samples.append(padded(window, xyz, confidence, first, first.observed, True, fps) | about)
+    return {name: torch.from_numpy(np.stack([s[name] for s in samples])) for name in samples[0]}
+
+
+def text_errors(network: Denoiser, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Errors as of `errors` of a batch of `told`, with its texts and `without`, and `length`: the mean negative
+    log-likelihood of the lengths in ln(seconds).
+    """
+    everyone = torch.ones(len(batch["ids"]), dtype=torch.bool, device=batch["ids"].device)
+    condition, length = listen(network, batch, everyone)
+    return {"with": errors(network, batch, condition), "without": errors(network, batch), "length": length}
+
+
+def text_summary(measured: dict[str, Tensor]) -> dict[str, float]:
+    """The figures of `text_errors`: `ratio`, the error with the text over that of the first frame held; `told`, the
+    error with the text over that without; `length`.
+    """
+    (network, filled, *_), without = measured["with"].tolist(), float(measured["without"][0])
+    return {"ratio": network / filled, "told": network / without, "length": float(measured["length"])}
 
 
 def summary(measured: dict[str, Tensor]) -> dict[str, float]:

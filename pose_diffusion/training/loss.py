@@ -12,10 +12,11 @@ from torch import Tensor, distributed
 from torch.nn import functional as F
 
 from pose_diffusion.diffusion.candidates import CANDIDATES, Start, start
-from pose_diffusion.diffusion.condition import Condition
+from pose_diffusion.diffusion.condition import Condition, none
 from pose_diffusion.diffusion.denoiser import Denoiser, Encoded
 from pose_diffusion.diffusion.noise import smoothed
 from pose_diffusion.diffusion.schedule import c_out
+from pose_diffusion.diffusion.text import TextBatch
 from pose_diffusion.layout import Layout
 from pose_diffusion.training.data import observation
 
@@ -40,6 +41,7 @@ class LossWeights:
     error: float = .1
     diffusion: float = .3
     diffusion_velocity: float = .3
+    length: float = .05
 
 
 def point_weights(layout: Layout, like: Tensor) -> Tensor:
@@ -91,7 +93,7 @@ def ratio(total: Tensor, count: Tensor) -> Tensor:
 
 
 def losses(model: Denoiser, batch: dict[str, Tensor], sigma: Tensor, noise: Tensor, weights: LossWeights,
-           condition: Condition | None = None) -> dict[str, Tensor]:
+           heard: Tensor) -> dict[str, Tensor]:
     """All terms of the loss for one batch.
 
     Parameters
@@ -104,8 +106,8 @@ def losses(model: Denoiser, batch: dict[str, Tensor], sigma: Tensor, noise: Tens
         `(B,)` and white `(B, T + 2 * noise.MARGIN, K, 3)`.
     weights : LossWeights
         Of the terms.
-    condition : Condition, optional
-        Text, already dropped where training does without.
+    heard : Tensor
+        `(B,)` bool: False where training does without the text, if there is one.
 
     Returns
     -------
@@ -114,15 +116,23 @@ def losses(model: Denoiser, batch: dict[str, Tensor], sigma: Tensor, noise: Tens
     """
     filler = model.filler
     begin = start(filler, observation(batch))
+    condition, length = listen(model, batch, heard)
     encoded = model.encode(begin, condition)
     truth = batch["truth"]
     weight = batch["weight"] * point_weights(model.layout, truth) * batch["valid"].unsqueeze(-1)
     simple = [encoded.filled, *(_estimate(begin, name, model.inner) for name in SIMPLE)]
-    points, others = filler.points(encoded.mean), [filler.points(features) for features in simple]
-    error, theirs = distance(points - truth), [distance(other - truth) for other in others]
-    touched, untouched = weight * batch["touched"], weight * ~batch["touched"]
     target = filler.features(truth)
     both = weight * torch.where(filler.has_anchor, weight[..., filler.anchors] > 0, True)
+    # A hand without a body is nowhere: what counts of it is its shape.
+    alone = ~(weight[..., model.layout.parts["body"]] > 0).flatten(1).any(1)[:, None, None, None]
+    weight = torch.where(alone.squeeze(-1), both, weight)
+
+    def apart(features: Tensor) -> Tensor:
+        return torch.where(alone, features - target, filler.points(features) - truth)
+
+    away, others = apart(encoded.mean), [apart(features) for features in simple]
+    error, theirs = distance(away), [distance(other) for other in others]
+    touched, untouched = weight * batch["touched"], weight * ~batch["touched"]
     hands = both.clone()
     hands[..., :model.layout.parts["left_hand"].start] = 0
     hands[..., model.inner:] = 0
@@ -130,16 +140,43 @@ def losses(model: Denoiser, batch: dict[str, Tensor], sigma: Tensor, noise: Tens
     terms["shape"] = share(distance(encoded.mean - target), [distance(features - target) for features in simple],
                            hands * batch["touched"])
     pair = weight[:, 1:] * (weight[:, :-1] > 0)
-    terms["velocity"] = share(distance((points - truth).diff(dim=1)),
-                              [distance((other - truth).diff(dim=1)) for other in others], pair)
+    terms["velocity"] = share(distance(away.diff(dim=1)), [distance(other.diff(dim=1)) for other in others], pair)
     terms["choice"] = _choice(model, begin, encoded, target, both * ~begin.exact)
-    plain = (points - truth)[..., :2].norm(dim=-1).detach()
+    plain = away[..., :2].norm(dim=-1).detach()
     free = both * (encoded.error > 0)
     expected = encoded.error.clamp(min=1e-3)
     terms["error"] = ratio(((expected.log() + plain / expected) * free).sum(), free.sum())
     terms |= _diffusion(model, encoded, target, both * torch.where(begin.known, KNOWN, 1.), sigma, noise)
+    terms["length"] = length
     terms["total"] = torch.stack([getattr(weights, name) * value for name, value in terms.items()]).sum()
     return terms
+
+
+def listen(model: Denoiser, batch: dict[str, Tensor], heard: Tensor) -> tuple[Condition, Tensor]:
+    """The condition of a batch, and the negative log-likelihood of the lengths of its signs.
+
+    Tokens that nobody hears rather than none: every weight then has a gradient (of zero), which several processes rely
+    on.
+    """
+    if model.text is None:
+        empty = none(len(heard), model.config.condition_width)
+        return empty.to(heard.device), torch.zeros((), device=heard.device)
+    texts = texts_of(batch, model.config.embedding_width)
+    tokens, mean, std = model.text(texts)
+    counted = (texts.given & (batch["length"] > 0)).float()
+    miss = (batch["length"].clamp(min=1e-3).log() - mean) / std
+    length = ratio(((.5 * miss**2 + std.log()) * counted).sum(), counted.sum())
+    mask = (texts.given & heard)[:, None].expand(-1, tokens.shape[1])
+    span = batch["span"][:, None].expand(-1, tokens.shape[1], -1)
+    return Condition(tokens.float(), mask, span), length
+
+
+def texts_of(batch: dict[str, Tensor], embedding_width: int) -> TextBatch:
+    """The texts of a batch of `Windows`; where it has embeddings `embedding` `(B, N, E)` and `embedded` `(B, N)`."""
+    ids = batch["ids"][:, :max(1, int((batch["ids"] > 0).sum(1).max()))]
+    embedding = batch.get("embedding", torch.zeros(len(ids), 1, embedding_width, device=ids.device))
+    embedded = batch.get("embedded", torch.zeros(len(ids), 1, dtype=torch.bool, device=ids.device))
+    return TextBatch(ids, batch["picture"], embedding, embedded)
 
 
 def _choice(model: Denoiser, begin: Start, encoded: Encoded, target: Tensor, weight: Tensor) -> Tensor:
@@ -166,7 +203,7 @@ def _diffusion(model: Denoiser, encoded: Encoded, target: Tensor, weight: Tensor
     clean = torch.where(weight.unsqueeze(-1) > 0, target, encoded.mean.detach())
     clean = torch.where(encoded.spread > 0, clean, encoded.filled)
     level = sigma.view(-1, 1, 1, 1)
-    out = model.decode(encoded, clean + level * encoded.spread * smoothed(noise), sigma)
+    out = model.decode(encoded, clean + level * encoded.spread * model.noise(smoothed(noise)), sigma)
     free = (weight.unsqueeze(-1) * (encoded.spread > 0)).expand_as(out)
     unit = encoded.spread.clamp(min=1e-3) * c_out(level, encoded.doubt)
     miss = (out - clean) / unit

@@ -20,24 +20,26 @@ import torch
 from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from pose_diffusion.diffusion.condition import Condition, keep, none
 from pose_diffusion.diffusion.config import DenoiserConfig, checked_config
 from pose_diffusion.diffusion.denoiser import Denoiser
 from pose_diffusion.diffusion.noise import MARGIN
 from pose_diffusion.diffusion.schedule import training_sigmas
 from pose_diffusion.layout import LAYOUTS
+from pose_diffusion.notation import Text
 from pose_diffusion.training import held_out
-from pose_diffusion.training.data import Pack, Windows, load
+from pose_diffusion.training.data import HANDS_ONLY, Pack, Windows, kept_back, load
 from pose_diffusion.training.loss import LossWeights, losses
 from pose_diffusion.training.statistics import statistics
 
-MONITOR = "held_out/ratio"
-SETS = ("held_out", "seen")  # the validation sets, in the order of their loaders
+MONITOR = "score"
+SETS = ("held_out", "seen", "text")  # the validation sets, in the order of their loaders
 LAST_RATE = .02  # of the learning rate, at the end of the run
 EMA = .999
 PREFETCH = 2  # batches that a worker has ready: 512 samples are 100 MB of shared memory
@@ -46,8 +48,8 @@ PREFETCH = 2  # batches that a worker has ready: 512 samples are 100 MB of share
 class PoseModule(LightningModule):
     """A denoiser in training, and the average of its weights (EMA), which is what is validated and kept.
 
-    Batches are those of `data.Windows`; where they also hold `tokens` `(B, L, condition_width)` float32 and
-    `token_mask` `(B, L)` bool, these are the condition.
+    Batches are those of `data.Windows`. Where they also hold `embedding` `(B, N, embedding_width)` float32 and
+    `embedded` `(B, N)` bool, these are a user's own embeddings of the texts.
 
     Parameters
     ----------
@@ -64,6 +66,8 @@ class PoseModule(LightningModule):
         Of AdamW.
     condition_dropout : float
         Share of samples that learn to do without their condition.
+    start : path, optional
+        A model folder to start from. Weights that it lacks begin as in a new network; the statistics that it has stay.
     compile : bool
         Compile the loss (minutes at the start, worth it for long runs on a GPU).
     seed : int
@@ -71,12 +75,13 @@ class PoseModule(LightningModule):
     """
 
     def __init__(self, denoiser: DenoiserConfig, weights: LossWeights, *, learning_rate: float = 1e-3,
-                 warmup: int = 200, weight_decay: float = .05, condition_dropout: float = .1, compile: bool = False,
-                 seed: int = 0):
+                 warmup: int = 200, weight_decay: float = .05, condition_dropout: float = .15,
+                 start: str | os.PathLike[str] | None = None, compile: bool = False, seed: int = 0):
         super().__init__()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.denoiser = Denoiser(checked_config(denoiser.as_dict()))
+        self.started = start_from(self.denoiser, start) if start else frozenset()
         self.average = copy.deepcopy(self.denoiser).eval().requires_grad_(False)
         self.weights, self.learning_rate, self.warmup, self.weight_decay = weights, learning_rate, warmup, weight_decay
         self.condition_dropout, self.seed = condition_dropout, seed
@@ -84,7 +89,8 @@ class PoseModule(LightningModule):
         self.measured: dict[str, dict[str, Tensor]] = {name: {} for name in SETS}
 
     def set_statistics(self, values: dict[str, Tensor]) -> None:
-        """Take over the data's mean, std and rate, `(K, 3)` each, from `statistics`."""
+        """Take over what `statistics` found, but for what a model that training started from had found."""
+        values = {name: value for name, value in values.items() if name not in self.started}
         for network in (self.denoiser, self.average):
             network.set_statistics(values)
 
@@ -107,17 +113,10 @@ class PoseModule(LightningModule):
         noise = torch.randn(total, frames + 2 * MARGIN, *rest, generator=generator, device=truth.device)
         noise = noise[rank::processes]
         dropped = torch.rand(total, generator=generator, device=truth.device)[rank::processes] < self.condition_dropout
-        terms = self.losses(self.denoiser, batch, sigma, noise, self.weights, self._condition(batch, ~dropped))
+        terms = self.losses(self.denoiser, batch, sigma, noise, self.weights, ~dropped)
         self.log_dict({f"loss/{name}": value.detach() for name, value in terms.items()}, sync_dist=processes > 1)
         self.log("loss", terms["total"].detach(), prog_bar=True, logger=False)
         return terms["total"]
-
-    def _condition(self, batch: dict[str, Tensor], kept: Tensor) -> Condition:
-        if "tokens" in batch:
-            return keep(Condition(batch["tokens"], batch["token_mask"]), kept)
-        # No tokens rather than None: every weight then has a gradient (of zero), which several processes rely on.
-        empty = none(len(kept), self.denoiser.config.condition_width)
-        return Condition(empty.tokens.to(kept.device), empty.mask.to(kept.device))
 
     def on_train_batch_end(self, *_: object) -> None:
         """Move the average towards the weights: by a lot at first, by 0.001 a step in the end."""
@@ -126,17 +125,25 @@ class PoseModule(LightningModule):
         update(list(self.average.parameters()), list(self.denoiser.parameters()), i)
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Measure the average on one kind of damage of one validation set."""
-        self.measured[SETS[dataloader_idx]][held_out.CASES[batch_idx]] = held_out.errors(self.average, batch)
+        """Measure the average on one kind of damage of one validation set, or on the clips kept back."""
+        if SETS[dataloader_idx] == "text":
+            self.measured["text"]["known"] = held_out.text_errors(self.average, batch)
+        else:
+            self.measured[SETS[dataloader_idx]][held_out.CASES[batch_idx]] = held_out.errors(self.average, batch)
 
     def on_validation_epoch_end(self) -> None:
-        """Log what was measured; `held_out/ratio` is what counts."""
+        """Log what was measured. What counts is the ratio on the sources held out, and, where there are texts, the
+        geometric mean of that and of the ratio on the clips kept back.
+        """
+        figures = {}
         for name, measured in self.measured.items():
-            figures = {f"{name}/{key}": value for key, value in held_out.summary(measured).items()}
-            self.log_dict({key: value for key, value in figures.items() if key != MONITOR})
-            if MONITOR in figures:
-                self.log(MONITOR, figures[MONITOR], prog_bar=True)
+            found = held_out.text_summary(measured["known"]) if "known" in measured else held_out.summary(measured)
+            figures |= {f"{name}/{key}": value for key, value in found.items()}
             measured.clear()
+        self.log_dict(figures)
+        if "held_out/ratio" in figures:
+            counted = [figures[name] for name in ("held_out/ratio", "text/ratio") if name in figures]
+            self.log(MONITOR, math.prod(counted)**(1 / len(counted)), prog_bar=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW, and its learning rate over the run."""
@@ -158,6 +165,31 @@ class PoseModule(LightningModule):
                 # The clocks of several processes differ, their weights must not.
                 done = max(done, self.trainer.strategy.broadcast(share) if self.trainer.world_size > 1 else share)
         return min(done, 1.)
+
+
+def start_from(network: Denoiser, folder: str | os.PathLike[str]) -> frozenset[str]:
+    """Give a network the weights of a model folder.
+
+    Returns
+    -------
+    frozenset of str
+        The names of the parameters and buffers that the folder had.
+
+    Raises
+    ------
+    ValueError
+        If it is not a model, or one of another size.
+    """
+    path = Path(folder) / "model.safetensors"
+    try:
+        weights = {name: value.float() for name, value in load_file(path).items()}
+        found = network.load_state_dict(weights, strict=False)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise ValueError(f"{path}: cannot start from it ({' '.join(str(error).split())[:160]}): name the folder of a "
+                         "model of the same size") from error
+    if found.unexpected_keys:
+        raise ValueError(f"{path}: has weights that this network has not: {', '.join(found.unexpected_keys[:3])}")
+    return frozenset(weights)
 
 
 def rate(step: int, warmup: int, progress: float) -> float:
@@ -227,15 +259,26 @@ class PoseData(LightningDataModule):
             raise ValueError("held_out is empty: name at least one source to validate on, "
                              f"of {', '.join(self.pack.sources)}")
         others = np.concatenate([self.pack.select(held_out), self.pack.select(unseen)])
-        self.clips = np.setdiff1d(np.arange(len(self.pack.lens)), others)
+        self.kept_back = kept_back(self.pack)
+        self.clips = np.setdiff1d(np.arange(len(self.pack.lens)), np.concatenate([others, self.kept_back]))
         if not len(self.clips):
             raise ValueError("no source is left to train on: name fewer in held_out and unseen")
         self.held_out = held_out
-        self.seen = [self.pack.sources[i] for i in np.unique(self.pack.source[self.clips])]
+        used = [self.pack.sources[i] for i in np.unique(self.pack.source[self.clips])]
+        self.seen = [name for name in used if not name.startswith(HANDS_ONLY)]
+        self.tested = np.setdiff1d(self.kept_back, np.concatenate([others, self._hands()]))
+
+    @property
+    def texts(self) -> frozenset[Text]:
+        """The texts of the clips trained on."""
+        return frozenset(text for clip in self.clips for text in self.pack.texts.get(int(clip), ()))
+
+    def _hands(self) -> np.ndarray:
+        return self.pack.select([name for name in self.pack.sources if name.startswith(HANDS_ONLY)])
 
     def statistics(self) -> dict[str, Tensor]:
-        """Of the clips trained on, for `PoseModule.set_statistics`."""
-        return statistics(self.pack, self.clips, self.layout)
+        """Of the clips trained on in which there is a body, for `PoseModule.set_statistics`."""
+        return statistics(self.pack, np.setdiff1d(self.clips, self._hands()), self.layout)
 
     def train_dataloader(self) -> DataLoader:
         """The samples of this process, on from where the run is."""
@@ -254,10 +297,14 @@ class PoseData(LightningDataModule):
         return trainer.global_step * trainer.accumulate_grad_batches * self.batch_size if trainer else 0
 
     def val_dataloader(self) -> list[DataLoader]:
-        """A batch for each kind of damage, of the sources held out and of those trained on."""
+        """A batch for each kind of damage, of the sources held out and of those trained on; and clips kept back, of
+        which the text and the first frame are known.
+        """
         clips = [held_out.choose(self.pack, sources) for sources in (self.held_out, self.seen)]
-        return [DataLoader(Batches(held_out.damaged(self.pack, some, self.window, self.layout)), batch_size=None)
-                for some in clips]
+        sets = [held_out.damaged(self.pack, some, self.window, self.layout) for some in clips]
+        if len(self.tested):
+            sets.append([held_out.told(self.pack, self.tested, self.window)])
+        return [DataLoader(Batches(batches), batch_size=None) for batches in sets]
 
 
 def _load(path: str | os.PathLike[str]) -> Pack:

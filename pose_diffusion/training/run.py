@@ -10,6 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 
 from pose_diffusion.diffusion.model import PoseDiffusion
+from pose_diffusion.notation import Text
 from pose_diffusion.training.module import MONITOR, PoseData, PoseModule
 
 # Settings of the Trainer that a run has no choice about: who sees which sample is for PoseData to say, and a model that
@@ -24,10 +25,12 @@ class KeepBest(Callback):
     ----------
     out : path
         The folder. What is in it is whole at any moment.
+    texts : frozenset of Text
+        What the model is trained on.
     """
 
-    def __init__(self, out: str | os.PathLike[str]):
-        self.out, self.best = Path(out), float("inf")
+    def __init__(self, out: str | os.PathLike[str], texts: frozenset[Text] = frozenset()):
+        self.out, self.texts, self.best = Path(out), texts, float("inf")
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint holds of this."""
@@ -46,7 +49,7 @@ class KeepBest(Callback):
         if trainer.is_global_zero:
             assert isinstance(pl_module, PoseModule)
             partial = self.out / "partial"
-            PoseDiffusion(pl_module.average).save(partial)
+            PoseDiffusion(pl_module.average, self.texts).save(partial)
             for file in sorted(partial.iterdir()):
                 os.replace(file, self.out / file.name)
             partial.rmdir()
@@ -101,9 +104,9 @@ def fit(module: PoseModule, data: PoseData, settings: dict[str, Any], out: str |
     Returns
     -------
     float
-        The best ratio on the sources held out.
+        The best score: the ratio on the sources held out, or its geometric mean with that on the clips kept back.
     """
-    best = KeepBest(out)
+    best = KeepBest(out, data.texts if module.denoiser.text is not None else frozenset())
     checkpoint = ModelCheckpoint(checkpoints(settings), filename="best", monitor=MONITOR, save_last=True,
                                  enable_version_counter=False)
     callbacks = [best, checkpoint, *([LearningRateMonitor()] if settings.get("logger", True) else [])]

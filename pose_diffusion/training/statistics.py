@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pose_diffusion.diffusion import gaussian, wiener
+from pose_diffusion.diffusion import gaussian, noise, wiener
 from pose_diffusion.diffusion.filling import Filler
 from pose_diffusion.layout import Layout
 from pose_diffusion.training.data import Pack
@@ -15,6 +15,9 @@ from pose_diffusion.training.data import Pack
 PRIORS = {"hand": 1., "body": .5}  # the parts that have a linear prior, and their share of the jitter
 WINDOWS = 250  # clips of a source, that the Gaussians are fitted to
 SEEN = .9  # of a window's points, for it to be learnt from
+MOVES = 200  # clips of a source, that the noise is shaped by
+LEAST_MOVES = 500  # fewer say nothing of how a part moves
+LAG = 8  # frames that such a move takes
 TRACKS = 120  # of a source, that a prior is fitted to
 _FLIP = np.array([-1, 1, 1], np.float32)
 
@@ -40,7 +43,8 @@ def statistics(pack: Pack, clips: np.ndarray, layout: Layout, limit: int = 3000)
     dict of str to Tensor
         `mean` and `std` of the features and `rate`, how far they walk in a second (shoulder widths per root second):
         `(K, 3)` each. The priors of a right hand and the body (see `wiener.Prior`), `hand_basis` and so on; those of a
-        part that is nowhere seen throughout change nothing. The Gaussians over windows of the body and of a hand with
+        part that is nowhere seen throughout change nothing. The shapes of the noise (see `noise.Shape`), `hand_noise`
+        and so on, where there are clips enough. The Gaussians over windows of the body and of a hand with
         its arm (see `gaussian.Gaussian`), `body_window_mean` and so on, where there are clips enough to fit them.
     """
     rng = np.random.default_rng(0)
@@ -69,6 +73,8 @@ def statistics(pack: Pack, clips: np.ndarray, layout: Layout, limit: int = 3000)
         tracks = _tracks(pack, rng.permutation(clips), layout, columns)
         prior = wiener.fit(tracks, share) if tracks else wiener.nothing(columns.stop - columns.start)
         values |= {f"{part}_basis": prior.basis, f"{part}_taps": prior.taps}
+    for part, moves in _moves(pack, rng.permutation(clips), layout).items():
+        values |= {f"{part}_noise": noise.fit(np.stack(moves))} if len(moves) > LEAST_MOVES else {}
     for part, windows in zip(("body", "side"), _windows(pack, rng.permutation(clips), layout)):
         if len(windows) > gaussian.DIRECTIONS:
             values |= {f"{part}_window_{name}": value for name, value in vars(gaussian.fit(windows)).items()}
@@ -102,6 +108,27 @@ def _windows(pack: Pack, clips: np.ndarray, layout: Layout) -> tuple[list[np.nda
                     window[:, :hand.stop - hand.start] -= full[rows, wrist][:, None]
                     hands.append(window * flip)
     return bodies, hands
+
+
+def _moves(pack: Pack, clips: np.ndarray, layout: Layout) -> dict[str, list[np.ndarray]]:
+    """How far the features `(n, 3)` of body, hand (as a right one) and face moved in `LAG` frames, where all were seen
+    in both.
+    """
+    out: dict[str, list[np.ndarray]] = {"body": [], "hand": [], "face": []}
+    counts: Counter[int] = Counter()
+    for i in clips:
+        counts[pack.source[i]] += 1
+        if counts[pack.source[i]] > MOVES or pack.lens[i] <= LAG:
+            continue
+        xyz, confidence = pack.clip(i)
+        features = np.einsum("kj,tjd->tkd", layout.to_features, xyz)
+        for part, where in layout.parts.items():
+            wrist = [] if "hand" not in part else [layout.anchors[where.start]]
+            seen = (confidence[:, where] > 0).all(1) & (confidence[:, wrist] > 0).all(1)
+            both = np.flatnonzero(seen[LAG:] & seen[:-LAG])[::4]
+            moved = (features[both + LAG] - features[both])[:, where]
+            out["hand" if wrist else part] += list(moved * _FLIP if part == "left_hand" else moved)
+    return out
 
 
 def _tracks(pack: Pack, clips: np.ndarray, layout: Layout, columns: slice) -> list[np.ndarray]:

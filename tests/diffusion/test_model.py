@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from pose_diffusion.clip import encode
 from pose_diffusion.diffusion import model as model_module
+from pose_diffusion.diffusion import reader as reader_module
 from pose_diffusion.diffusion.candidates import start
 from pose_diffusion.diffusion.condition import Condition
 from pose_diffusion.diffusion.config import DenoiserConfig
@@ -283,7 +284,7 @@ def test_exact_points_come_back_bit_for_bit(model: PoseDiffusion, observation: O
 def test_a_decoder_that_says_nothing_samples_what_the_encoder_doubts(observation: Observation,
                                                                       monkeypatch: pytest.MonkeyPatch) -> None:
     """A Gaussian around the mean of that std, smooth as the noise is: moments over many seeds."""
-    monkeypatch.setattr(model_module, "has_bfloat16", lambda: False)
+    monkeypatch.setattr(reader_module, "has_bfloat16", lambda: False)
     model, seeds, frames = random_model(), 200, 32
     model.denoiser.head.weight.zero_()
     model.denoiser.head.bias.zero_()
@@ -346,7 +347,7 @@ def test_a_guided_batch_with_many_windows(model: PoseDiffusion, observation: Obs
     """Windows are worked on in groups; their number changes nothing."""
     options = {"steps": 3, "condition": text(), "guidance": 2.}
     together = last(model, observation, **options).xyz
-    monkeypatch.setattr(model_module, "WINDOWS_AT_ONCE", 1)
+    monkeypatch.setattr(reader_module, "WINDOWS_AT_ONCE", 1)
     assert torch.allclose(last(model, observation, **options).xyz, together, atol=1e-4)
 
 
@@ -370,7 +371,7 @@ def test_bfloat16_changes_little(observation: Observation, steps: int, monkeypat
     model = random_model(DenoiserConfig(width=96, heads=3))
     answers = []
     for able in (False, True):
-        monkeypatch.setattr(model_module, "has_bfloat16", lambda able=able: able)
+        monkeypatch.setattr(reader_module, "has_bfloat16", lambda able=able: able)
         answers.append(last(model, observation, steps=steps))
     exact, rounded = answers
     done = (exact.xyz - observation.xyz).norm(dim=-1)[observation.mask & ~observation.exact].mean()

@@ -14,7 +14,7 @@ from pose_format import Pose
 from pose_format.numpy import NumPyPoseBody
 
 from pose_diffusion import fill_missing, refine, refine_many
-from pose_diffusion.diffusion import model as networks
+from pose_diffusion.diffusion import reader as networks
 from pose_diffusion.diffusion.model import PoseDiffusion
 from pose_diffusion.layout import BODY, FACE, LEFT_HAND, RIGHT_HAND
 from pose_diffusion.tasks import refine as task
