@@ -1,8 +1,6 @@
 """What is wrong with a text, said in one line that shows where."""
 from __future__ import annotations
 
-import unicodedata
-
 AROUND = 20  # characters shown on each side of the place that is wrong
 
 
@@ -48,8 +46,4 @@ def named(character: str) -> str:
 
 
 def _shown(character: str) -> str:
-    if character.isprintable() and not unicodedata.category(character).startswith("M"):
-        return character
-    if unicodedata.category(character).startswith("M"):  # an accent sits on the letter before it
-        return character
-    return character.encode("unicode_escape").decode("ascii")
+    return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")

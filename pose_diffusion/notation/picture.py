@@ -15,7 +15,7 @@ SIDE = 64
 SCALE = .75
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def picture(text: Text) -> np.ndarray:
     """Draw a sign.
 
@@ -47,7 +47,7 @@ def picture(text: Text) -> np.ndarray:
     ink = Image.fromarray(255 - np.asarray(page.convert("L")))
     scale = min(SCALE, SIDE / max(ink.size))
     width, height = (max(1, min(SIDE, round(scale * side))) for side in ink.size)
-    small = np.asarray(ink.resize((width, height), Image.Resampling.BOX), np.float32) / 255
+    small = np.asarray(ink.resize((width, height), Image.Resampling.BILINEAR), np.float32) / 255
     top, left = (SIDE - small.shape[0]) // 2, (SIDE - small.shape[1]) // 2
     result = np.zeros((SIDE, SIDE), np.float32)
     result[top:top + small.shape[0], left:left + small.shape[1]] = small

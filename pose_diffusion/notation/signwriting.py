@@ -1,9 +1,9 @@
 """SignWriting in its two spellings: FSW (ASCII) and SWU (Unicode), read strictly and told where they are wrong.
 
-Sutton and Slevinski, "Formal SignWriting", Internet-Draft draft-slevinski-formal-signwriting-08. A sign is a box (B, L,
-M or R) with its lower right corner and symbols with their upper left corners, coordinates from 250 to 749. The package
-`signwriting` brings the tokens and the drawing; its own expressions skip what they do not know, so that the whole text
-is checked here.
+Slevinski, "Formal SignWriting", Internet-Draft draft-slevinski-formal-signwriting. A sign is a box (B, L, M or R) with
+its lower right corner and symbols with their upper left corners, coordinates from 250 to 749. The package `signwriting`
+brings the tokens, the drawing and with its font the set of symbols (ISWA 2010); its own expressions skip what they do
+not know, so that the whole text is checked here.
 """
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from pose_diffusion.notation.errors import NotationError, named, wrong_at
 from pose_diffusion.notation.vocabulary import FIRST_SIGNWRITING, MAX_TOKENS
 
 LOWEST, HIGHEST = 250, 749  # coordinates
-LAST_BASE = 0x38B
+FIRST_BASE, LAST_BASE, LAST_FILL = 0x100, 0x38B, "5"
 MARKERS = {"\U0001d800": "A", "\U0001d801": "B", "\U0001d802": "L", "\U0001d803": "M", "\U0001d804": "R"}
 _TOKENS_HASH = "7cff920fa91ff057598186c28dd175eac7827c6224e0aa1a1029754097905813"
-_SYMBOL = re.compile(r"S([0-9a-f]{3})([0-9a-f])([0-9a-f])")
+_SYMBOL = re.compile(r"S[0-9a-f]{5}")
 _PLACE = re.compile(r"(\d{3})x(\d{3})", re.ASCII)
-_START = re.compile(r"(?<!\w)(?:A?S[0-9][0-9a-f]{4}|[BLMR][0-9]+x[0-9])")  # also of FSW that has a mistake later on
+_START = re.compile(r"(?<!\w)(?:A?S[0-9][0-9a-f]{4}|[BLMR][0-9]+x[0-9])")
 
 
 def is_swu(character: str) -> bool:
@@ -29,7 +29,7 @@ def is_swu(character: str) -> bool:
 
 
 def find_fsw(text: str) -> int | None:
-    """Where in a text FSW begins at the start of a word; None where there is none."""
+    """Where in a text FSW begins, right or with mistakes; None where there is none."""
     found = _START.search(text)
     return found.start() if found else None
 
@@ -111,7 +111,7 @@ def _sign(text: str, fsw: str, at: int, places: list[int]) -> tuple[str, int]:
             _, at = _symbol(text, fsw, at, places)
         if at == start + 1 or at == len(fsw) or fsw[at] not in "BLMR":
             raise wrong_at(text, places[at], "after A come symbols, then the sign itself: B, L, M or R")
-    if fsw[at] == "S":  # punctuation stands without a box
+    if fsw[at] == "S":  # punctuation stands without a box; the package gives it one in the middle
         symbol, at = _symbol(text, fsw, at, places)
         place, at = _place(text, fsw, at, places)
         return f"M500x500{symbol}{place}", at
@@ -134,11 +134,20 @@ def _symbol(text: str, fsw: str, at: int, places: list[int]) -> tuple[str, int]:
     found = _SYMBOL.match(fsw, at)
     if found is None:
         raise wrong_at(text, places[at], "a symbol is S and five digits of 0-9 and a-f")
-    base, fill, _ = found.groups()
-    if not 0x100 <= int(base, 16) <= LAST_BASE or fill > "5":
-        raise wrong_at(text, places[at], f"SignWriting has no symbol {found[0]} (they go from S10000 to S38b5f, and "
-                                         "their fifth character, the fill, from 0 to 5)")
+    if not _exists(found[0]):
+        raise wrong_at(text, places[at], f"SignWriting has no symbol {found[0]}")
     return found[0], found.end()
+
+
+@lru_cache(maxsize=4096)
+def _exists(symbol: str) -> bool:
+    """Whether a symbol is one of the 37811 of ISWA 2010: all that the font draws."""
+    from signwriting.formats.fsw_to_swu import key2id, symbol_line
+    from signwriting.visualizer.visualize import get_font
+
+    if not FIRST_BASE <= int(symbol[1:4], 16) <= LAST_BASE or symbol[4] > LAST_FILL:
+        return False  # its number would be that of another symbol
+    return get_font("SuttonSignWritingLine").getmask(symbol_line(key2id(symbol))).getbbox() is not None
 
 
 def _place(text: str, fsw: str, at: int, places: list[int]) -> tuple[str, int]:

@@ -28,11 +28,21 @@ class Text:
         One of `NOTATIONS`.
     language : str
         ISO 639-3 of the signed language, "und" where it is not known.
+
+    Raises
+    ------
+    NotationError
+        If there is no such notation or language. The text is checked by `read_text`, which makes these.
     """
 
     text: str
     notation: str
     language: str = "und"
+
+    def __post_init__(self) -> None:
+        known_notation(self.notation)
+        if known_language(self.language) != self.language:
+            raise NotationError(f"language {self.language!r}: give it in lower case")
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +70,8 @@ class Embedding:
             raise NotationError(f"embedding of shape {values.shape}: give (n, width) with n of 1 to {MAX_EMBEDDINGS}")
         if values.dtype.kind not in "fiu":
             raise NotationError(f"embedding of {values.dtype}: give numbers")
-        values = values.astype(np.float32)
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused below
+            values = values.astype(np.float32)
         if not np.isfinite(values).all():
             raise NotationError("embedding with infinite or missing numbers: give finite ones")
         values.setflags(write=False)
