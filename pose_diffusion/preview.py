@@ -1,9 +1,9 @@
-"""Before and after side by side, as a GIF or an MP4: the lost is ringed, the invented has a colour of its own."""
+"""A pose alone, or before and after, as a GIF or an MP4: the lost is ringed, the invented has a colour of its own."""
 from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,11 +59,7 @@ def save_preview(before: Pose, after: Pose, path: str | os.PathLike[str], *,
     ImportError
         If a library for drawing is missing.
     """
-    check_installed()
-    path = Path(path)
-    writers = {".gif": _write_gif, ".mp4": _write_mp4}
-    if path.suffix.lower() not in writers:
-        raise ValueError(f"a preview ends in {' or '.join(writers)}, not in {path.suffix!r}")
+    write = _writer(path)
     if before.body.data.shape != after.body.data.shape:
         raise ValueError(f"before has the shape {before.body.data.shape}, after {after.body.data.shape}: no preview")
     fps = float(before.body.fps)
@@ -76,8 +72,62 @@ def save_preview(before: Pose, after: Pose, path: str | os.PathLike[str], *,
     part = "" if len(frames) == all_frames else f" of {all_frames / fps:.1f} s"
     pictures = [_page(left, right, labels, f"{time:.2f} s{part}") for (left, right), time in zip(halves, times)]
     with atomic(path) as temporary:
-        writers[path.suffix.lower()](pictures, Path(temporary), fps / step)
+        write(pictures, temporary, fps / step)
     return frames.start / fps, frames.stop / fps
+
+
+def save_pose_preview(pose: Pose, path: str | os.PathLike[str], *, label: str = "", size: int = 480,
+                      seconds: float = 20.0) -> tuple[float, float]:
+    """Draw one pose: its points, without legs, world landmarks and all of the face but its contours.
+
+    Parameters
+    ----------
+    pose : Pose
+        In pixels. It is only read.
+    path : path
+        The file to write; it ends in `.gif` or `.mp4`.
+    label : str
+        What is written above.
+    size : int
+        Pixels along the longer edge of the picture.
+    seconds : float
+        The most that is shown, from the start; the picture says so.
+
+    Returns
+    -------
+    (float, float)
+        Start and end in seconds of the part that is shown.
+
+    Raises
+    ------
+    ValueError
+        If the pose holds nothing that can be drawn, or the file's ending is not one of the two.
+    ImportError
+        If a library for drawing is missing.
+    """
+    write = _writer(path)
+    fps, all_frames = float(pose.body.fps), len(pose.body.data)
+    frames, step = min(all_frames, max(1, round(seconds * fps))), max(1, round(fps / MAX_FPS))
+    drawn = _drawable(pose, slice(0, frames, step))
+    corner, extent = _box([drawn])
+    scale = FINE * size / extent.max()
+    width, height = np.ceil(extent * scale).astype(int).tolist()
+    part = "" if frames == all_frames else f" of {all_frames / fps:.1f} s"
+    pictures = [_single(_image(frame), label, f"{i * step / fps:.2f} s{part}")
+                for i, frame in enumerate(_draw(_scaled(drawn, corner, scale, width, height)))]
+    with atomic(path) as temporary:
+        write(pictures, temporary, fps / step)
+    return 0.0, frames / fps
+
+
+def _writer(path: str | os.PathLike[str]) -> Callable[[list[Image], Path, float], None]:
+    """What writes the pictures at a frame rate to a file of this ending."""
+    check_installed()
+    writers = {".gif": _write_gif, ".mp4": _write_mp4}
+    ending = Path(path).suffix.lower()
+    if ending not in writers:
+        raise ValueError(f"a preview ends in {' or '.join(writers)}, not in {ending!r}")
+    return writers[ending]
 
 
 def check_installed() -> None:
@@ -210,6 +260,20 @@ def _page(left: Image, right: Image, labels: tuple[str, str], caption: str) -> I
     draw.text((8, bottom), "ring: lost", fill=MARK, font=small, anchor="lm")
     draw.text((left.width + GAP + 8, bottom), "magenta: filled in", fill=MARK, font=small, anchor="lm")
     draw.text((page.width - 8, bottom), caption, fill="grey", font=small, anchor="rm")
+    return page
+
+
+def _single(picture: Image, label: str, caption: str) -> Image:
+    """One picture with its label above and the caption below."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    width, height = picture.width, picture.height + 2 * LABEL_HEIGHT
+    page = Image.new("RGB", (width + width % 2, height + height % 2), "white")  # video needs even sizes
+    page.paste(picture, (0, LABEL_HEIGHT))
+    draw = ImageDraw.Draw(page)
+    draw.text((width / 2, LABEL_HEIGHT / 2), label, fill="black", font=ImageFont.load_default(15), anchor="mm")
+    draw.text((width - 8, page.height - LABEL_HEIGHT / 2), caption, fill="grey", font=ImageFont.load_default(12),
+              anchor="rm")
     return page
 
 

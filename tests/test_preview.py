@@ -16,7 +16,7 @@ from pose_format.numpy import NumPyPoseBody
 from pose_diffusion import preview
 from pose_diffusion.files import PoseFileError
 from pose_diffusion.layout import BODY, LEFT_HAND, RIGHT_HAND, WORLD
-from pose_diffusion.preview import GAP, LABEL_HEIGHT, MARK, save_preview
+from pose_diffusion.preview import GAP, LABEL_HEIGHT, MARK, save_pose_preview, save_preview
 from tests.poses import constructed_pose, lose, part
 
 
@@ -119,6 +119,32 @@ def test_busiest_part_is_the_best_of_all(invented: list[bool], length: int) -> N
     best = max(sum(invented[i:i + length]) for i in range(max(1, len(invented) - length + 1)))
     assert len(frames) == min(length, len(invented))
     assert sum(invented[i] for i in frames) == best
+
+
+def test_one_pose_is_drawn_alone_and_from_its_start(tmp_path: Path) -> None:
+    pose = lost(signing(60), slice(20, 30))
+    assert save_pose_preview(pose, tmp_path / "x.gif", size=200, seconds=2) == (0.0, 2.0)
+    drawn = pictures(tmp_path / "x.gif")[:, LABEL_HEIGHT:-LABEL_HEIGHT]
+    assert len(drawn) == 50
+    assert max(drawn.shape[1:3]) <= 202
+    red = (np.abs(drawn - (255, 0, 0)).max(-1) < 60).sum((1, 2))
+    assert red[20] < red[19] - 100  # the lost hand is not drawn
+    assert red[30] > red[29] + 100
+    assert red.min() > 500
+    assert marked(drawn).sum() == 0
+
+
+def test_one_pose_as_mp4_and_what_cannot_be_drawn(tmp_path: Path) -> None:
+    import av
+
+    save_pose_preview(signing(30, fps=29.97), tmp_path / "x.mp4", label="hello", size=101)
+    with av.open(str(tmp_path / "x.mp4")) as video:
+        assert len(list(video.decode(video.streams.video[0]))) == 30
+    with pytest.raises(ValueError, match=r"ends in \.gif or \.mp4"):
+        save_pose_preview(signing(3), tmp_path / "x.png")
+    with pytest.raises(ValueError, match="no frame has a point"):
+        save_pose_preview(lose(signing(3), slice(None), range(signing(1).body.data.shape[2])), tmp_path / "y.gif")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.mp4"]
 
 
 def test_mp4_has_every_frame(tmp_path: Path) -> None:
