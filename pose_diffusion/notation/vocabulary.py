@@ -33,6 +33,10 @@ LANGUAGES: tuple[str, ...] = (
     "ugy", "ukl", "uks", "vgt", "vsi", "vsl", "vsv", "wbs", "xki", "xml", "xms", "ygs", "yhs", "ysl", "ysm", "zib",
     "zsl")
 
+# What signers call their languages, where that is no code, or that of another language's
+_CALLED = {"asl": "ase", "auslan": "asf", "bsl": "bfi", "dgs": "gsg", "dsgs": "sgg", "ksl": "kvk", "libras": "bzs",
+           "lis": "ise", "lse": "ssp", "lsf": "fsl", "lsm": "mfs", "ngt": "dse", "ogs": "asq", "ögs": "asq"}
+
 PADDING = 0
 FIRST_NOTATION = 1
 FIRST_LANGUAGE = 8
@@ -77,8 +81,8 @@ def known_language(language: str) -> str:
     """The code in lower case, if it is one of a sign language; otherwise a `NotationError` names the nearest."""
     code = language[:20].strip().lower()
     if code not in LANGUAGES:
-        near = difflib.get_close_matches(code, LANGUAGES, n=5, cutoff=.3)
-        nearest = f": nearest are {', '.join(near)}" if near else ""
+        near = [_CALLED[code]] if code in _CALLED else difflib.get_close_matches(code, LANGUAGES, n=5, cutoff=.5)
+        nearest = f": nearest {'is' if len(near) == 1 else 'are'} {', '.join(near)}" if near else ""
         raise NotationError(f"language {language[:20]!r} is not the ISO 639-3 code of a sign language, nor \"und\" "
                             f"for not known{nearest}")
     return code
