@@ -7,7 +7,8 @@ from importlib import import_module
 
 import pytest
 
-COMMANDS = ("refine_pose", "refine_poses", "transform_pose", "video_to_refined_pose", "videos_to_refined_poses")
+COMMANDS = ("refine_pose", "refine_poses", "transform_pose", "video_to_refined_pose", "videos_to_refined_poses",
+            "generate_pose", "inbetween_poses", "compose_poses")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -16,7 +17,7 @@ def test_help_shows_examples_and_both_spellings(capsys: pytest.CaptureFixture[st
         import_module(f"pose_diffusion.commands.{command}").main(["--help"])
     text = capsys.readouterr().out
     assert caught.value.code == 0
-    assert f"examples:\n  {command} -" in text
+    assert f"examples:\n  {command} " in text
     assert "-o " in text
     assert "--output " in text
 
