@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from signwriting.formats.fsw_to_swu import fsw2swu
 from signwriting.tokenizer import SignWritingTokenizer, normalize_signwriting
@@ -83,6 +83,7 @@ def test_a_mistake_is_shown_where_it_is(text: str, message: str) -> None:
     assert message in str(error.value)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_changed_character_never_passes_in_silence(data: st.DataObject) -> None:
     """The package's own expressions skip what they do not know; every character must count here."""

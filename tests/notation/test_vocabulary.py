@@ -11,7 +11,8 @@ from tests.conftest import LEXICON
 from tests.notation.signs import alphabets
 
 SAMPLES = [("Hello", "ase", None), ("M518x529S14c20481x471", "gsg", None), ("M518x529S14c20481x471", "und", "picture"),
-           ("{\ue001|\ue0f1}", "zsl", None), ("L749x250S38b00250x749", "ukl", None), ("R500x500S10000500x500", "und", None)]
+           ("{\ue001|\ue0f1}", "zsl", None), ("L749x250S38b00250x749", "ukl", None),
+           ("R500x500S10000500x500", "und", None)]
 
 
 def test_the_numbers_stay_for_ever() -> None:
