@@ -79,10 +79,10 @@ def one_sign(fsw: str) -> str:
 
 def signwriting_tokens(text: str) -> list[int]:
     """Token ids of normalised FSW: box, then base, fill, rotation, x and y of each symbol."""
-    from signwriting.tokenizer import SignWritingTokenizer
+    from signwriting.tokenizer.signwriting_normalizer import get_tokenizer
 
     numbers = _numbers()
-    return [FIRST_SIGNWRITING + numbers[token] for token in SignWritingTokenizer().text_to_tokens(text)]
+    return [FIRST_SIGNWRITING + numbers[token] for token in get_tokenizer().text_to_tokens(text)]
 
 
 @lru_cache(maxsize=1)
