@@ -1,68 +1,121 @@
-"""Make the packed training file: keypoint archives and folders of `.pose` files, normalised by `clip.encode`.
+"""Make the packed training file: keypoint archives and `.pose` files with their texts, normalised by `clip.encode`.
 
-    python -m pose_diffusion.training.pack --data ../shared/data --out .cache/pack.npz
+    python -m pose_diffusion.training.pack --data ../shared/data --out pack.npz
+    python -m pose_diffusion.training.pack --csv data.csv --poses FOLDER --out pack.npz
 
-takes `sign/train/*.npz` and `sign/valid/*.npz` below `--data`, the fingerspelling lexicon of `spoken-to-signed`, and
-`hands/*.npz`.
+--data takes `sign/train/*.npz`, `sign/valid/*.npz` and `hands/*.npz` below a folder, and the fingerspelling lexicon of
+`spoken-to-signed`; --csv a user's own `.pose` files. With both, both are packed.
 """
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from pose_diffusion.clip import encode
+from pose_diffusion.commands.errors import about, run
 from pose_diffusion.files import atomic
 from pose_diffusion.training.sources import Source, archives
+from pose_diffusion.training.transcribed import csv_sources
 
 FARTHEST = 30.  # shoulder widths: a clip that reaches beyond is a failed estimate
+COLUMNS = """\
+columns of the CSV (UTF-8, commas):
+  pose      path of a .pose file below --poses; neither absolute, nor with "..", nor a link out of that folder
+  text      what is signed: a word or gloss, SignWriting (FSW or SWU) or HamNoSys
+  language  ISO 639-3 of the signed language, e.g. ase; "und" where there is none. Or videoLanguage
+  start     MILLISECONDS from the beginning of the file; 0 where there is none
+  end       MILLISECONDS; none or 0: to the end of the file
+  source    signer and camera, what training is validated by (--data.held_out); the CSV's name where there is none
+Rows of the same pose, start and end are one clip with several texts. The first person of a file is packed.
+"""
 
 
-def pack(sources: Iterable[Source], out: Path) -> None:
+def pack(sources: Sequence[Source], out: Path) -> int:
     """Write the packed file.
 
     Parameters
     ----------
-    sources : iterable of Source
-        Clips that reach more than 30 shoulder widths out, or show nothing, are left out as failed estimates.
+    sources : sequence of Source
+        Clips that reach more than 30 shoulder widths out, or show no point, are left out as failed estimates.
     out : Path
         The file (`.npz`), see `training.data`; it is replaced when all is written.
+
+    Returns
+    -------
+    int
+        How many clips were left out.
+
+    Raises
+    ------
+    ValueError
+        If two sources have the same name, or no clip is left.
     """
-    xyz, confidence, source, fps, names = [], [], [], [], []
+    names = [one.name for one in sources]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ValueError(f"two sources have the name {', '.join(sorted(twice))}: rename one in the column `source`")
+    xyz, confidence, source, fps = [], [], [], []
     lens: list[int] = []
     texts: list[tuple[int, str, str]] = []
-    for one in sources:
-        names.append(one.name)
+    left_out = 0
+    for number, one in enumerate(sources):
         for pose, of_clip in tqdm(one.clips, desc=one.name, unit="clip", total=one.number):
             clip = encode(pose)[0]
             if not clip.confidence.any() or np.abs(clip.xyz).max() > FARTHEST:
+                left_out += 1
                 continue
             texts += [(len(lens), text, language) for text, language in of_clip]
             xyz.append(clip.xyz.astype(np.float16))
-            confidence.append(np.ceil(clip.confidence * 255).astype(np.uint8))
+            confidence.append(np.minimum(np.ceil(clip.confidence * 255), 255).astype(np.uint8))
             lens.append(len(clip.xyz))
-            source.append(len(names) - 1)
+            source.append(number)
             fps.append(float(pose.body.fps) if one.timed else 0.)
+    if not lens:
+        raise ValueError(f"there is nothing to pack: {left_out} clips were found, all of them failed estimates")
     with atomic(out) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, xyz=np.concatenate(xyz), confidence=np.concatenate(confidence), lens=np.array(lens),
                             source=np.array(source), fps=np.array(fps), sources=np.array(names),
                             text=np.array([text for _, text, _ in texts], str),
                             text_clip=np.array([clip for clip, _, _ in texts], np.int32),
                             language=np.array([language for _, _, language in texts], str))
+    return left_out
 
 
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with sign/train, sign/valid and hands")
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    parser = argparse.ArgumentParser("pose_diffusion.training.pack", description=__doc__, epilog=COLUMNS,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="folder with sign/train, sign/valid and hands")
+    parser.add_argument("--csv", type=Path, help="what is signed in your own .pose files, see below")
+    parser.add_argument("--poses", type=Path, help="folder of the .pose files; by default the one of --csv")
     parser.add_argument("--out", type=Path, required=True, help="the packed file to write (.npz)")
-    args = parser.parse_args()
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    pack(archives(args.data), args.out)
+    args = parser.parse_args(argv)
+    if args.data is None and args.csv is None:
+        parser.error("give --data, --csv, or both")
+    if args.poses is not None and args.csv is None:
+        parser.error("--poses needs --csv")
+    return run("pose_diffusion.training.pack", lambda: _pack(args))
+
+
+def _pack(args: argparse.Namespace) -> int:
+    sources: list[Source] = []
+    if args.csv is not None:
+        with about(args.csv):
+            own = csv_sources(args.csv, args.poses or args.csv.parent)
+    with about(args.out):
+        if args.data is not None:
+            sources += archives(args.data)
+        if args.csv is not None:
+            sources += own
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        left_out = pack(sources, args.out)
+    tqdm.write(f"{args.out}: written; {left_out} clips were left out as failed estimates", file=sys.stderr)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -219,10 +219,16 @@ def lexicon_sources(lexicon: Path) -> Iterator[Source]:
         yield Source(f"lexicon-{folder.name}", clips, len(paths), True)
 
 
-def archives(data: Path) -> Iterator[Source]:
-    """All that is packed of a data folder: its archives, the lexicon, its archives of hands."""
-    for path in sorted([*data.glob("sign/train/*.npz"), *data.glob("sign/valid/*.npz")]):
-        yield archive(path)
-    yield from lexicon_sources(lexicon_folder())
-    for path in sorted(data.glob("hands/*.npz")):
-        yield hands_archive(path)
+def archives(data: Path) -> list[Source]:
+    """All that is packed of a data folder: its archives, the lexicon, its archives of hands.
+
+    Raises
+    ------
+    ValueError
+        If the folder has no archives of signs.
+    """
+    signs = sorted([*data.glob("sign/train/*.npz"), *data.glob("sign/valid/*.npz")])
+    if not signs:
+        raise ValueError(f"{data} has no sign/train/*.npz: give the folder of the archives")
+    hands = sorted(data.glob("hands/*.npz"))
+    return [*map(archive, signs), *lexicon_sources(lexicon_folder()), *map(hands_archive, hands)]
