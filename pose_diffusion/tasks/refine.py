@@ -82,8 +82,8 @@ def refine(pose: Pose, *, strength: float = 1.0, only_masked: bool = False, keep
     ValueError
         One line that says what is wrong with the pose or an argument.
     """
-    settings = _settings(strength, only_masked, keep, steps, guidance, seed)
-    return refine_all([pose], settings, _model(model, device))[0]
+    settings = checked_settings(strength, only_masked, keep, steps, guidance, seed)
+    return refine_all([pose], settings, load_model(model, device))[0]
 
 
 def refine_steps(pose: Pose, *, strength: float = 1.0, only_masked: bool = False, keep: Keep = None, steps: int = 8,
@@ -96,9 +96,8 @@ def refine_steps(pose: Pose, *, strength: float = 1.0, only_masked: bool = False
     ------
     Pose
     """
-    settings = _settings(strength, only_masked, keep, steps, guidance, seed)
-    loaded = _model(model, device)
-    return _steps(numpy_pose(pose), settings, loaded)
+    settings = checked_settings(strength, only_masked, keep, steps, guidance, seed)
+    return _steps(numpy_pose(pose), settings, load_model(model, device))
 
 
 def _steps(pose: Pose, settings: Settings, model: PoseDiffusion) -> Iterator[Pose]:
@@ -112,7 +111,7 @@ def _steps(pose: Pose, settings: Settings, model: PoseDiffusion) -> Iterator[Pos
     walks = [_clip_steps(encode(chunk.of(pose), model.layout, normalisations=normalisations), settings, model)
              for chunk in chunks]
     for parts in zip(*walks):
-        canvas = _Canvas(pose)
+        canvas = Canvas(pose)
         for chunk, clips in zip(chunks, parts):
             canvas.add(chunk, decode(clips).body)
         yield canvas.pose
@@ -168,8 +167,8 @@ def refine_many(poses: Sequence[Pose], *, strength: float = 1.0, only_masked: bo
     ValueError
         As `refine`; the message starts with the pose's place in the list.
     """
-    settings = _settings(strength, only_masked, keep, steps, guidance, seed)
-    return refine_all(poses, settings, _model(model, device), progress=progress)
+    settings = checked_settings(strength, only_masked, keep, steps, guidance, seed)
+    return refine_all(poses, settings, load_model(model, device), progress=progress)
 
 
 def refine_all(poses: Sequence[Pose], settings: Settings, model: PoseDiffusion, *,
@@ -185,7 +184,7 @@ def refine_all(poses: Sequence[Pose], settings: Settings, model: PoseDiffusion, 
             raise type(error)(f"pose {i}: {error}") from error
     done: list[Pose | None] = [None] * len(poses)
     bar = tqdm(total=len(poses), unit="pose", disable=not progress)
-    for group in _groups([len(pose.body.data) for pose in poses]):
+    for group in batches([len(pose.body.data) for pose in poses]):
         if len(_chunks(len(poses[group[0]].body.data))) > 1:
             done[group[0]] = _refine_long(poses[group[0]], settings, model)
         else:
@@ -196,7 +195,7 @@ def refine_all(poses: Sequence[Pose], settings: Settings, model: PoseDiffusion, 
     return [pose for pose in done if pose is not None]
 
 
-def _groups(lengths: list[int]) -> list[list[int]]:
+def batches(lengths: list[int]) -> list[list[int]]:
     """Indices in groups of similar length and at most `BATCH` padded frames; what is worked on in chunks is alone."""
     groups: list[list[int]] = []
     for i in sorted(range(len(lengths)), key=lambda i: lengths[i], reverse=True):
@@ -241,7 +240,7 @@ def refine_clips(clips: Sequence[Clip], settings: Settings, model: PoseDiffusion
 def _refine_long(pose: Pose, settings: Settings, model: PoseDiffusion) -> Pose:
     """Refine a long pose in overlapping chunks, so that memory does not grow with its length."""
     normalisations = _normalisations(pose, model.layout)
-    canvas = _Canvas(pose)
+    canvas = Canvas(pose)
     for chunk in _chunks(len(pose.body.data)):
         clips = encode(chunk.of(pose), model.layout, normalisations=normalisations)
         canvas.add(chunk, decode(refine_clips(clips, settings, model)).body)
@@ -249,7 +248,7 @@ def _refine_long(pose: Pose, settings: Settings, model: PoseDiffusion) -> Pose:
 
 
 @dataclass(frozen=True)
-class _Chunk:
+class Chunk:
     """Frames `low` to `high` of a pose; up to `first`, and as far beyond it, they overlap with the chunk before."""
 
     low: int
@@ -260,14 +259,14 @@ class _Chunk:
         return Pose(pose.header, pose.body[self.low:self.high])
 
 
-def _chunks(frames: int) -> list[_Chunk]:
+def _chunks(frames: int) -> list[Chunk]:
     if frames <= CHUNK + 2 * MARGIN:
-        return [_Chunk(0, 0, frames)]
-    return [_Chunk(max(0, first - MARGIN), first, min(frames, first + CHUNK + MARGIN))
+        return [Chunk(0, 0, frames)]
+    return [Chunk(max(0, first - MARGIN), first, min(frames, first + CHUNK + MARGIN))
             for first in range(0, frames, CHUNK)]
 
 
-class _Canvas:
+class Canvas:
     """A copy of a pose, to which its chunks are added in order; where they overlap they are blended."""
 
     def __init__(self, pose: Pose):
@@ -277,7 +276,7 @@ class _Canvas:
         self.confidence = np.array(pose.body.confidence)
         self.source = pose
 
-    def add(self, chunk: _Chunk, new: NumPyPoseBody) -> None:
+    def add(self, chunk: Chunk, new: NumPyPoseBody) -> None:
         """Write a chunk; the frames it shares with the one before fade in over what is there."""
         rows, frames = slice(chunk.low, chunk.high), chunk.high - chunk.low
         fade = np.ones(frames)
@@ -331,8 +330,8 @@ def observe(clips: Sequence[Clip], settings: Settings) -> Observation:
     return Observation(xyz, mask, mask & kept, seconds, valid)
 
 
-def kept_points(layout: Layout, keep: Sequence[str | tuple[str, str]]) -> np.ndarray:
-    """`(K,)` bool: the layout's points among those named.
+def kept_points(layout: Layout, keep: Sequence[str | tuple[str, str]], argument: str = "keep") -> np.ndarray:
+    """`(K,)` bool: the layout's points among those named; `argument` is what errors call the names.
 
     Raises
     ------
@@ -344,7 +343,7 @@ def kept_points(layout: Layout, keep: Sequence[str | tuple[str, str]]) -> np.nda
         found = np.array([name in (component, (component, point)) for component, point in layout.points])
         if not found.any():
             components = ", ".join(dict.fromkeys(component for component, _ in layout.points))
-            raise ValueError(f"keep: there is no {name!r}: name a component ({components}) or (component, point)")
+            raise ValueError(f"{argument}: there is no {name!r}: name a component ({components}) or (component, point)")
         kept |= found
     return kept
 
@@ -372,11 +371,14 @@ def _seeds(clips: Sequence[Clip], settings: Settings) -> list[int]:
     return [settings.seed + clip.person for clip in clips]
 
 
-def _model(model: Model, device: str) -> PoseDiffusion:
+def load_model(model: Model, device: str) -> PoseDiffusion:
+    """The model itself, or that of a folder."""
     return model if isinstance(model, PoseDiffusion) else PoseDiffusion.from_pretrained(model, device)
 
 
-def _settings(strength: float, only_masked: bool, keep: Keep, steps: int, guidance: float, seed: int) -> Settings:
+def checked_settings(strength: float, only_masked: bool, keep: Keep, steps: int, guidance: float,
+                     seed: int) -> Settings:
+    """A task's settings; a ValueError says which is wrong and what it may be."""
     if not 0 <= strength <= 1:
         raise ValueError(f"strength must be from 0 (nothing changes) to 1 (the model's estimate), not {strength}")
     if steps not in range(1, MAX_STEPS + 1):

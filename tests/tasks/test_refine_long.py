@@ -66,7 +66,7 @@ def test_a_chunk_border_is_where_it_was_without_a_border(model: PoseDiffusion, s
     chunks = task._chunks(200)
     assert [(c.low, c.first, c.high) for c in chunks] == [(0, 0, 80), (48, 64, 144), (112, 128, 200), (176, 192, 200)]
     pose = constructed_pose(200)
-    canvas = task._Canvas(pose)
+    canvas = task.Canvas(pose)
     for level, chunk in enumerate(chunks):
         body = chunk.of(pose).body
         canvas.add(chunk, NumPyPoseBody(25, np.full_like(values(pose)[chunk.low:chunk.high], level), body.confidence))
