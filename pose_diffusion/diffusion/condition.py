@@ -11,6 +11,8 @@ from torch.nn.functional import pad
 SHORTEST = .05  # seconds: the logarithm of a shorter sign is no number to learn from
 FARTHEST = 3.  # seconds: how far away a sign's beginning or end lies is not told beyond this
 PLACES = 5  # numbers that say where a sign lies
+WAVES = 4  # half periods that say how far a sign has come
+MOMENTS = 2 * WAVES + 1  # numbers that do
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,3 +116,32 @@ def place(span: Tensor) -> Tensor:
     length = (end - begin).clamp(min=SHORTEST)
     return torch.stack([begin.clamp(-FARTHEST, FARTHEST), end.clamp(-FARTHEST, FARTHEST), torch.exp(-2 * begin.abs()),
                         torch.exp(-2 * end.abs()), length.log()], dim=-1)
+
+
+def moments(condition: Condition, times: Tensor) -> tuple[Tensor, Tensor]:
+    """Which sign is being made at each moment, and how far it has come.
+
+    Parameters
+    ----------
+    condition : Condition
+        ``(B, L)`` tokens with spans.
+    times : Tensor
+        ``(B, N)`` seconds in the clip.
+
+    Returns
+    -------
+    tuple of Tensor
+        ``(B, N, width + MOMENTS)``: the mean of the tokens of the signs that are being made and how far they have come,
+        from 0 to 1, and its cosines and sines; ``(B, N)`` bool: whether there is any.
+    """
+    if condition.span is None:
+        raise ValueError("a condition without spans does not say when its signs are made")
+    begin, end = condition.span[:, None].unbind(-1)  # (B, 1, L)
+    moment = times[..., None]
+    inside = condition.mask[:, None] & (moment >= begin) & (moment <= end)
+    done = ((moment - begin) / (end - begin).clamp(min=SHORTEST)).clamp(0, 1)
+    angle = torch.pi * done.unsqueeze(-1) * torch.arange(1, WAVES + 1, device=times.device)
+    told = torch.cat([done.unsqueeze(-1), angle.cos(), angle.sin()], dim=-1)  # (B, N, L, MOMENTS)
+    share = inside / inside.sum(-1, keepdim=True).clamp(min=1)
+    told = (share.unsqueeze(-1) * told).sum(2)
+    return torch.cat([share @ condition.tokens, told], dim=-1), inside.any(-1)

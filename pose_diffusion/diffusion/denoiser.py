@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from pose_diffusion.diffusion.block import Block
 from pose_diffusion.diffusion.candidates import CANDIDATES, FACE_CANDIDATES, Start, average
-from pose_diffusion.diffusion.condition import PLACES, Condition, place
+from pose_diffusion.diffusion.condition import MOMENTS, PLACES, Condition, moments, place
 from pose_diffusion.diffusion.config import DenoiserConfig
 from pose_diffusion.diffusion.filling import Filler, sides
 from pose_diffusion.diffusion.gaussian import Gaussian, blank
@@ -133,10 +133,12 @@ class Denoiser(nn.Module):
         self.stem = nn.Linear(span * static, width)
         self.condition = nn.Linear(config.condition_width, width)
         self.null = nn.Parameter(torch.zeros(1, 1, width))
-        self.text = self.place = None
+        self.text = self.place = self.moment = None
         if config.text_layers:
             self.text = TextEncoder(config.condition_width, config.text_layers, config.embedding_width)
             self.place = nn.Linear(PLACES, width)
+            self.moment = nn.Sequential(nn.Linear(config.condition_width + MOMENTS, width), nn.GELU(),
+                                        nn.Linear(width, width))
         self.encoder = nn.ModuleList(Block(width, config.heads, config.dropout) for _ in range(config.encoder_layers))
         self.norm = nn.LayerNorm(width)
         self.residual = nn.Linear(width, span * 3 * points)
@@ -256,6 +258,9 @@ class Denoiser(nn.Module):
         times = begin.seconds[:, ::span] - begin.seconds[:, :1]  # a window looks the same wherever in its clip it lies
         keep = begin.valid[:, ::span]
         text, heard = self._listen(begin, condition, tokens)
+        if condition is not None and condition.span is not None and self.moment is not None:
+            told, making = moments(condition, begin.seconds[:, ::span])
+            tokens = tokens + self.moment(told.to(tokens)) * making.unsqueeze(-1)
         x = torch.cat([text, tokens], dim=1)
         when = torch.cat([torch.zeros_like(heard, dtype=times.dtype), times], dim=1)
         for block in self.encoder:

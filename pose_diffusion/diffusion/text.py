@@ -150,5 +150,5 @@ def read(texts: Sequence[Text | Embedding | None], embedding_width: int) -> Text
         batch.embedding[i, :len(embeddings[i])] = torch.from_numpy(np.asarray(embeddings[i], np.float32))
         batch.embedded[i, :len(embeddings[i])] = True
         if isinstance(text, Text) and text.notation == "picture":
-            batch.picture[i] = torch.from_numpy(picture(text))
+            batch.picture[i] = torch.tensor(picture(text))
     return batch

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-import math
+from dataclasses import replace
 
 import pytest
 import torch
 
-from pose_diffusion.diffusion.condition import Condition, drop, keep, none, stack
+from pose_diffusion.diffusion.condition import PLACES, Condition, keep, none, place, stack, together
 
 
 def condition(batch: int, length: int, width: int = 3, seed: int = 0) -> Condition:
@@ -33,30 +33,51 @@ def test_keep_does_not_bring_padding_back() -> None:
     assert torch.equal(keep(padded, torch.tensor([True, True])).mask, padded.mask)
 
 
-@pytest.mark.parametrize("probability", [0.0, 0.1, 0.6, 1.0])
-def test_drop_takes_whole_samples_with_its_probability(probability: float) -> None:
-    n = 10_000
-    mask = drop(condition(n, 3), probability, torch.Generator().manual_seed(0)).mask
-    assert torch.equal(mask.any(1), mask.all(1))
-    dropped = float((~mask.any(1)).double().mean())
-    assert dropped == pytest.approx(probability, abs=5 * math.sqrt(probability * (1 - probability) / n))
+def placed(batch: int, begin: float, end: float, seed: int = 0) -> Condition:
+    given = condition(batch, 2, seed=seed)
+    return replace(given, span=torch.tensor([begin, end]).expand(batch, 2, 2))
 
 
-def test_drop_is_repeatable_and_moves_its_generator_on() -> None:
-    given, generator = condition(64, 2), torch.Generator().manual_seed(0)
-    first, second = drop(given, 0.5, generator), drop(given, 0.5, generator)
-    assert torch.equal(first.mask, drop(given, 0.5, torch.Generator().manual_seed(0)).mask)
-    assert not torch.equal(first.mask, second.mask)
+def test_together_keeps_each_sign_with_its_place() -> None:
+    first, second = placed(3, 0., 1.), placed(3, 1., 2.5, seed=1)
+    both = together([first, second])
+    assert torch.equal(both.tokens, torch.cat([first.tokens, second.tokens], dim=1))
+    assert both.span is not None
+    assert both.span[0].tolist() == [[0., 1.]] * 2 + [[1., 2.5]] * 2
 
 
-def test_drop_of_no_condition_is_no_condition() -> None:
-    assert drop(none(4, 3), 0.5, torch.Generator()).tokens.shape == (4, 0, 3)
+@pytest.mark.parametrize(("parts", "message"), [
+    ([], "no conditions"), ([condition(1, 2), condition(1, 2)], "where in the clip"),
+    ([placed(1, 0, 1), placed(2, 0, 1)], "same clips"),
+])
+def test_together_refuses_what_does_not_belong_together(parts: list[Condition], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        together(parts)
 
 
-@pytest.mark.parametrize("probability", [-0.1, 1.1, math.nan])
-def test_drop_refuses_what_is_no_probability(probability: float) -> None:
-    with pytest.raises(ValueError, match="from 0 to 1"):
-        drop(condition(2, 2), probability, torch.Generator())
+def test_rows_repeats_and_reorders() -> None:
+    given = placed(3, 0, 1)
+    some = given.rows(torch.tensor([2, 0, 2]))
+    assert torch.equal(some.tokens, given.tokens[[2, 0, 2]])
+    assert some.span is not None
+    assert some.span.shape == (3, 2, 2)
+
+
+def test_places_are_told_from_the_windows_start_and_stay_finite() -> None:
+    spans = torch.tensor([[0., 1.], [-50., 80.], [.5, .5], [2., 2.4]])
+    told = place(spans)
+    assert told.shape == (4, PLACES)
+    assert told.isfinite().all()
+    assert told.abs().max() < 6
+    assert told[0, :2].tolist() == [0., 1.]
+
+
+def test_stack_wants_spans_everywhere_or_nowhere() -> None:
+    stacked = stack([placed(1, 0, 1), placed(2, 1, 2)])
+    assert stacked.span is not None
+    assert stacked.span[:, 0].tolist() == [[0., 1.], [1., 2.], [1., 2.]]
+    with pytest.raises(ValueError, match="spans"):
+        stack([placed(1, 0, 1), condition(1, 2)])
 
 
 def test_stack_pads_with_masked_zeros_and_keeps_the_order() -> None:
@@ -73,6 +94,11 @@ def test_stack_pads_with_masked_zeros_and_keeps_the_order() -> None:
 def test_stack_refuses_an_empty_list_and_different_widths(widths: list[int]) -> None:
     with pytest.raises(ValueError, match="one width"):
         stack([condition(1, 2, width) for width in widths])
+
+
+def test_a_span_of_wrong_shape_is_refused() -> None:
+    with pytest.raises(ValueError, match="spans"):
+        replace(condition(2, 3), span=torch.zeros(2, 2, 2))
 
 
 @pytest.mark.parametrize(("tokens", "mask"), [

@@ -1,12 +1,13 @@
 """Noise that is smooth in time: still standard normal, and a frame's own whatever comes after it."""
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pose_diffusion.diffusion.noise import MARGIN, kernel, smooth_noise, smoothed
+from pose_diffusion.diffusion.noise import MARGIN, OWN, Shape, fit, kernel, plain, smooth_noise, smoothed
 
 
 def test_an_impulse_becomes_the_kernel() -> None:
@@ -57,3 +58,34 @@ def test_a_seed_does_not_see_its_batch() -> None:
     assert torch.equal(together[1:2], smooth_noise(20, (5, 3), [4], 20.))
     assert torch.equal(together[0], together[2])
     assert (together[0] - together[1]).abs().max() > 1
+
+
+def moves(count: int = 4000) -> np.ndarray:
+    """`(N, 2, 3)`: the second point goes twice as far as the first in x; y and z are for themselves."""
+    x = np.random.default_rng(0).normal(size=(count, 2, 3))
+    x[:, 1, 0] = 2 * x[:, 0, 0]
+    return x
+
+
+def test_noise_takes_on_the_correlations_of_real_moves_and_keeps_its_variance() -> None:
+    noise = Shape(fit(moves()))(torch.randn(20000, 2, 3, generator=torch.Generator().manual_seed(0)))
+    found = np.corrcoef(noise.flatten(1).numpy().T)
+    expected = np.eye(6)
+    expected[0, 3] = expected[3, 0] = 1 - OWN
+    np.testing.assert_allclose(found, expected, atol=.05)
+    assert noise.var(0).tolist() == [pytest.approx([1, 1, 1], abs=.05)] * 2
+
+
+def test_the_other_hand_has_the_mirror_image() -> None:
+    x = moves()
+    x[:, 1, 1] = x[:, 0, 0]  # a correlation of x with y changes its sign in the mirror
+    white = torch.randn(20000, 2, 3, generator=torch.Generator().manual_seed(0))
+    right, left = (np.corrcoef(Shape(fit(x))(white, mirrored=m).flatten(1).numpy().T) for m in (False, True))
+    assert right[0, 4] == pytest.approx(1 - OWN, abs=.03)
+    assert left[0, 4] == pytest.approx(OWN - 1, abs=.03)
+    assert left[0, 3] == pytest.approx(right[0, 3], abs=.02)
+
+
+def test_without_a_shape_noise_stays_as_it_is() -> None:
+    white = torch.randn(5, 7, 3)
+    assert torch.equal(Shape(plain(21))(white), white)
