@@ -138,10 +138,11 @@ def test_text_stays_text(tmp_path: Path) -> None:
 
 
 def test_a_grid_has_the_columns_asked_for(tmp_path: Path) -> None:
-    page_of([constructed_pose(2)] * 6, tmp_path / "x.html", columns=3)
+    page_of([constructed_pose(2)] * 10, tmp_path / "x.html", columns=5)
     boxes = ask(tmp_path / "x.html", "return boxes();")
     assert len({top for _, top, _, _ in boxes}) == 2
-    assert len({left for left, _, _, _ in boxes}) == 3
+    assert len({left for left, _, _, _ in boxes}) == 5
+    assert all(0 <= left < left + width <= 1280 for left, _, width, _ in boxes)  # nothing to scroll to
 
 
 def test_it_needs_no_other_file_and_no_network(tmp_path: Path) -> None:
