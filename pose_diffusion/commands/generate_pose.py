@@ -38,7 +38,7 @@ examples:
   generate_pose a -o a.pose --language ase                   a letter of American Sign Language
   generate_pose hello -o me.pose --first-pose me.pose        by the person in me.pose, from that pose on
   generate_pose "M518x529S14c20481x471" -o sw.pose           SignWriting (FSW or SWU); also --notation picture
-  generate_pose hello -o x.pose --keyframe 0.5=up.pose       with the pose of up.pose half a second in
+  generate_pose hello -o x.pose --keyframe 0.5=up.pose       through the frame(s) of up.pose, half a second in
   generate_pose hello -o x.html --sweep guidance=1,2,4       one page with all results side by side
   generate_pose hello -o x.html --sweep guidance=1,2,4 --sweep steps=1,4,10,50
   generate_pose --list-texts                                 what the model was trained on: it knows nothing else
@@ -87,7 +87,8 @@ def _add_appearance(parser: argparse.ArgumentParser) -> None:
                        help="a .pose file whose first frame is the first frame of the result: its body, place, size, "
                             "points and units are kept (default: an average signer)")
     group.add_argument("--keyframe", action="append", type=_keyframe, default=[], metavar="SECONDS=FILE",
-                       help="the first frame of a .pose file to pass through at this time; may be given several times")
+                       help="a .pose file to pass through, from this time on as many frames as it has; may be given "
+                            "several times")
     group.add_argument("--softness", type=number(float, 0, 10), default=0.0, metavar="X",
                        help="how far the result may stay away from the key frames, in shoulder widths: 0 not at all "
                             "(default: 0)")
@@ -108,6 +109,8 @@ def _check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
         return
     if args.output is None:
         parser.error("the following arguments are required: -o/--output")
+    if (args.embedding or args.no_text) and (args.language != "und" or args.notation):
+        parser.error("--language and --notation say how to read a text: leave them out without one")
     if args.sweep:
         names = [sweep.name for sweep in args.sweep]
         cells = 1
@@ -143,8 +146,8 @@ def _generate(args: argparse.Namespace) -> int:
     given = _appearance(args)
     model = load_model(args.model, args.device)
     with plain_warnings(NAME), about(_subject(args)):
-        settings = {**given, **sampling_settings(args), **_length(args, text, model), "model": model,
-                    "language": args.language, "notation": args.notation}
+        settings = {**given, **sampling_settings(args), **_length(args, text, model), **_reading(args),
+                    "model": model}
         if args.sweep:
             write_sweep(lambda **changed: generate_steps(text, **{**settings, **changed}), args.sweep, args.output,
                         settings, title=_subject(args))
@@ -204,13 +207,17 @@ def _appearance(args: argparse.Namespace) -> dict[str, Any]:
             "keyframes": {time: read(path) for time, path in args.keyframe} or None}
 
 
+def _reading(args: argparse.Namespace) -> dict[str, Any]:
+    """How the text is to be read."""
+    return {"language": args.language, "notation": args.notation}
+
+
 def _length(args: argparse.Namespace, text: Any, model: PoseDiffusion) -> dict[str, Any]:
     if not args.sample_length:
         return {"seconds": args.seconds, "frames": args.frames}
     from pose_diffusion import predict_seconds
 
-    return {"seconds": predict_seconds(text, language=args.language, notation=args.notation, seed=args.seed,
-                                       model=model)}
+    return {"seconds": predict_seconds(text, **_reading(args), seed=args.seed, model=model)}
 
 
 if __name__ == "__main__":
