@@ -122,8 +122,8 @@ class Denoiser(nn.Module):
         for part, indices in (("body", BODY_POINTS), ("side", sides(self.layout)[0])):
             for name, value in vars(blank(len(indices))).items():
                 self.register_buffer(f"{part}_window_{name}", value)
-        for part, indices in self._shaped():
-            self.register_buffer(f"{part}_noise", plain(3 * (indices.stop - indices.start)))
+        for part, where in self._shaped():
+            self.register_buffer(f"{part}_noise", plain(3 * (where.stop - where.start)))
         level = torch.empty(points, 1)
         for part, value in LEVELS.items():
             level[self.layout.parts[part]] = value

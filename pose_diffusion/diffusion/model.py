@@ -28,7 +28,7 @@ from pose_diffusion.diffusion.schedule import karras_sigmas
 from pose_diffusion.diffusion.text import TextBatch, TextEncoder, read
 from pose_diffusion.files import atomic
 from pose_diffusion.layout import Layout
-from pose_diffusion.notation import VOCABULARY, Embedding, Text
+from pose_diffusion.notation import VOCABULARY, Embedding, Text, read_text
 
 SHIPPED = Path(__file__).parent.parent / "weights"
 VARIABLE = "POSE_DIFFUSION_MODEL"
@@ -257,7 +257,8 @@ def _load(folder: Path, device: str, stamp: tuple) -> PoseDiffusion:
             raise ValueError(f"its config.json does not say format {FORMAT!r}")
         if config.get("vocabulary", VOCABULARY) != VOCABULARY:
             raise ValueError(f"its vocabulary has {config['vocabulary']} tokens, that of this version {VOCABULARY}")
-        texts = [Text(text, notation, language) for notation, language, text in config.get("texts", [])]
+        texts = [read_text(text, language=language, notation=notation)
+                 for notation, language, text in config.get("texts", [])]
         with torch.device("meta"):  # nothing is allocated on the word of a configuration
             network = Denoiser(checked_config(config["denoiser"]))
         weights = {name: value.float() for name, value in load_file(folder / "model.safetensors").items()}

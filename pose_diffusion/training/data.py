@@ -342,7 +342,7 @@ def tell(text: Text | None, span: tuple[float, float], seconds: float) -> dict[s
         if text.notation == "picture":
             drawn = picture(text)
     return {"ids": ids, "picture": drawn, "span": np.array(span, np.float32),
-            "length": np.float32(seconds)}
+            "length": np.array(seconds, np.float32)}
 
 
 def padded(window: int, xyz: np.ndarray, confidence: np.ndarray, damaged: Damaged, seen: np.ndarray, exact: bool,

@@ -127,7 +127,7 @@ class PoseModule(LightningModule):
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int, dataloader_idx: int = 0) -> None:
         """Measure the average on one kind of damage of one validation set, or on the clips kept back."""
         if SETS[dataloader_idx] == "text":
-            self.measured["text"]["known"] = held_out.text_errors(self.average, batch)
+            self.measured["text"] = held_out.text_errors(self.average, batch)
         else:
             self.measured[SETS[dataloader_idx]][held_out.CASES[batch_idx]] = held_out.errors(self.average, batch)
 
@@ -135,10 +135,11 @@ class PoseModule(LightningModule):
         """Log what was measured. What counts is the ratio on the sources held out, and, where there are texts, the
         geometric mean of that and of the ratio on the clips kept back.
         """
-        figures = {}
+        figures: dict[str, float] = {}
         for name, measured in self.measured.items():
-            found = held_out.text_summary(measured["known"]) if "known" in measured else held_out.summary(measured)
-            figures |= {f"{name}/{key}": value for key, value in found.items()}
+            if measured:
+                found = held_out.text_summary(measured) if name == "text" else held_out.summary(measured)
+                figures |= {f"{name}/{key}": value for key, value in found.items()}
             measured.clear()
         self.log_dict(figures)
         if "held_out/ratio" in figures:

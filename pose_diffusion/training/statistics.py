@@ -125,7 +125,7 @@ def _moves(pack: Pack, clips: np.ndarray, layout: Layout) -> dict[str, list[np.n
         for part, where in layout.parts.items():
             wrist = [] if "hand" not in part else [layout.anchors[where.start]]
             seen = (confidence[:, where] > 0).all(1) & (confidence[:, wrist] > 0).all(1)
-            both = np.flatnonzero(seen[LAG:] & seen[:-LAG])[::4]
+            both = np.flatnonzero(np.asarray(seen)[LAG:] & np.asarray(seen)[:-LAG])[::4]
             moved = (features[both + LAG] - features[both])[:, where]
             out["hand" if wrist else part] += list(moved * _FLIP if part == "left_hand" else moved)
     return out
