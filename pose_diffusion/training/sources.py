@@ -215,7 +215,7 @@ def lexicon_sources(lexicon: Path) -> Iterator[Source]:
     texts = lexicon_texts(lexicon)
     for folder in sorted(path for path in lexicon.iterdir() if any(path.glob("*.pose"))):
         paths = sorted(folder.glob("*.pose"))
-        clips = ((read_pose(path), texts.get(f"{folder.name}/{path.name}", ())) for path in paths)
+        clips = ((read_pose(path), texts.get(path.relative_to(lexicon).as_posix(), ())) for path in paths)
         yield Source(f"lexicon-{folder.name}", clips, len(paths), True)
 
 

@@ -18,11 +18,13 @@ from pose_diffusion.layout import HOLISTIC
 from pose_diffusion.training import transcribed
 from pose_diffusion.training.pack import main, pack
 from pose_diffusion.training.sources import (
+    Source,
     archive,
     archives,
     flexion,
     hands_archive,
     letter_signs,
+    lexicon_sources,
     lexicon_texts,
     words,
 )
@@ -190,6 +192,23 @@ def test_every_file_of_the_lexicon_has_a_letter_and_texts_that_can_be_read(lexic
     assert written == {"ase", "bzs", "gsg", "gss", "ise", "mfs", "psr", "sgg", "ssp", "swl"}
     assert {language for name, of_file in texts.items() if name.startswith("ase/") for _, language in of_file} == {
         "ase", "fsl"}
+
+
+def test_the_lexicon_s_clips_have_the_texts_of_their_file_also_when_read_after_all_sources(lexicon: Path) -> None:
+    texts = lexicon_texts(lexicon)
+    for source in list(lexicon_sources(lexicon)):
+        first = next(iter(source.clips))[1]
+        language = source.name.removeprefix("lexicon-")
+        assert first == texts[sorted(name for name in texts if name.startswith(f"{language}/"))[0]]
+
+
+def test_confidence_beyond_one_is_packed_as_certain(tmp_path: Path) -> None:
+    pose = constructed_pose(4)
+    pose.body.confidence[:] = [[[.5]], [[1]], [[1.02]], [[7]]]
+    pack([Source("ann", [(pose, ())], 1, True)], tmp_path / "pack.npz")
+    with np.load(tmp_path / "pack.npz") as data:
+        assert data["confidence"].min(1).tolist() == data["confidence"].max(1).tolist() == [128, 255, 255, 255]
+        assert data["text"].tolist() == []
 
 
 def test_a_folder_without_archives_is_refused(tmp_path: Path) -> None:
