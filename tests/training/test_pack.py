@@ -176,8 +176,7 @@ def test_letters_have_all_their_signwriting_where_there_is_some() -> None:
     assert FSW in letter_signs("a", "ase")
     assert len(letter_signs("k", "ase")) == 2
     assert letter_signs("ä", "sgg")  # written in two code points there
-    assert letter_signs("a", "asq") == []
-    assert letter_signs("ch", "ssp") == []
+    assert letter_signs("a", "asq") == letter_signs("ch", "ssp") == []
 
 
 def test_every_file_of_the_lexicon_has_a_letter_and_texts_that_can_be_read(lexicon: Path) -> None:
@@ -185,13 +184,11 @@ def test_every_file_of_the_lexicon_has_a_letter_and_texts_that_can_be_read(lexic
 
     texts = lexicon_texts(lexicon)
     assert set(texts) == {path.relative_to(lexicon).as_posix() for path in lexicon.glob("*/*.pose")}
-    kinds = {name: [read_text(*[text], language=language).notation for text, language in of_file]
-             for name, of_file in texts.items()}
+    kinds = {name: [read_text(pair[0], language=pair[1]).notation for pair in pairs] for name, pairs in texts.items()}
     assert all(notations[0] == "words" for notations in kinds.values())
     written = {name.split("/")[0] for name, notations in kinds.items() if "signwriting" in notations}
     assert written == {"ase", "bzs", "gsg", "gss", "ise", "mfs", "psr", "sgg", "ssp", "swl"}
-    assert {language for name, of_file in texts.items() if name.startswith("ase/") for _, language in of_file} == {
-        "ase", "fsl"}
+    assert {language for name in texts if name.startswith("ase/") for _, language in texts[name]} == {"ase", "fsl"}
 
 
 def test_the_lexicon_s_clips_have_the_texts_of_their_file_also_when_read_after_all_sources(lexicon: Path) -> None:
@@ -387,8 +384,7 @@ def test_a_pose_that_cannot_be_packed_leaves_the_old_pack(tmp_path: Path, own: P
 
 
 def test_a_pack_of_nothing_and_a_name_twice_are_refused(tmp_path: Path, own: Path) -> None:
-    empty = lose(constructed_pose(5), slice(None), slice(None))
-    write_pose(empty, own / "empty.pose")
+    write_pose(lose(constructed_pose(5), slice(None), slice(None)), own / "empty.pose")
     table = write_table(tmp_path / "t.csv", ["empty.pose", "x", "ase", "0", "0"])
     with pytest.raises(ValueError, match="1 clips were found, all of them failed"):
         pack(csv_sources(table, own), tmp_path / "pack.npz")
