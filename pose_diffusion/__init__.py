@@ -12,17 +12,30 @@ if TYPE_CHECKING:
     from pose_diffusion.capture.rules import correct_capture
     from pose_diffusion.diffusion.model import PoseDiffusion
     from pose_diffusion.preview import save_preview
+    from pose_diffusion.tasks.compose import compose, compose_steps
+    from pose_diffusion.tasks.generate import generate, generate_many, generate_steps, predict_seconds
+    from pose_diffusion.tasks.inbetween import inbetween, inbetween_steps
+    from pose_diffusion.tasks.joining import smooth_concatenate_poses
     from pose_diffusion.tasks.refine import fill_missing, fill_missing_steps, refine, refine_many, refine_steps
+    from pose_diffusion.tasks.regenerate import regenerate, regenerate_steps
     from pose_diffusion.transforms import available_transforms, get_transform, register
 
 __version__ = "0.1.0"
-__all__ = ["PoseDiffusion", "available_transforms", "correct_capture", "fill_missing", "fill_missing_steps",
-           "get_transform", "refine", "refine_many", "refine_steps", "register", "save_preview"]
+__all__ = ["PoseDiffusion", "available_transforms", "compose", "compose_steps", "correct_capture", "fill_missing",
+           "fill_missing_steps", "generate", "generate_many", "generate_steps", "get_transform", "inbetween",
+           "inbetween_steps", "predict_seconds", "refine", "refine_many", "refine_steps", "regenerate",
+           "regenerate_steps", "register", "save_preview", "smooth_concatenate_poses"]
 
 _HOMES = {
     "PoseDiffusion": "diffusion.model",
     "refine": "tasks.refine", "refine_steps": "tasks.refine", "refine_many": "tasks.refine",
     "fill_missing": "tasks.refine", "fill_missing_steps": "tasks.refine",
+    "generate": "tasks.generate", "generate_steps": "tasks.generate", "generate_many": "tasks.generate",
+    "predict_seconds": "tasks.generate",
+    "regenerate": "tasks.regenerate", "regenerate_steps": "tasks.regenerate",
+    "inbetween": "tasks.inbetween", "inbetween_steps": "tasks.inbetween",
+    "compose": "tasks.compose", "compose_steps": "tasks.compose",
+    "smooth_concatenate_poses": "tasks.joining",
     "correct_capture": "capture.rules",
     "register": "transforms", "get_transform": "transforms", "available_transforms": "transforms",
     "save_preview": "preview",

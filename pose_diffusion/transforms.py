@@ -17,6 +17,7 @@ from dataclasses import dataclass, fields
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from urllib.parse import quote
 
 from pose_format import Pose
 from tqdm import tqdm
@@ -115,6 +116,61 @@ class Refine(_Transform):
 
 
 @dataclass(frozen=True)
+class Generate(_Transform):
+    """Sign a text, beginning with the first frame of each pose, at its rate.
+
+    Attributes
+    ----------
+    text, language, notation, seconds, steps, guidance, seed, device, model
+        As in `pose_diffusion.generate`.
+    """
+
+    name: ClassVar[str] = "generate"
+    text: str | None = None
+    language: str = "und"
+    notation: str | None = None
+    seconds: float | None = None
+    steps: int = 8
+    guidance: float = 2.0
+    seed: int = 0
+    device: str = "cpu"
+    model: str | Path | PoseDiffusion | None = None
+
+    def process_poses(self, poses: Iterable[Pose], progress: bool = False) -> list[Pose]:
+        first, settings = list(poses), _settings(self)
+        return pose_diffusion.generate_many([settings.pop("text")] * len(first), first_pose=first, progress=progress,
+                                            fps=[float(pose.body.fps) for pose in first], **settings)
+
+
+@dataclass(frozen=True)
+class Regenerate(_Transform):
+    """Sign some frames, or some points, anew; leave all else as it is.
+
+    Attributes
+    ----------
+    frames, points, text, language, notation, steps, guidance, seed, device, model
+        As in `pose_diffusion.regenerate`; without points all are meant.
+    """
+
+    name: ClassVar[str] = "regenerate"
+    frames: tuple[int, int] | None = None
+    points: tuple[str | tuple[str, str], ...] = ()
+    text: str | None = None
+    language: str = "und"
+    notation: str | None = None
+    steps: int = 8
+    guidance: float = 2.0
+    seed: int = 0
+    device: str = "cpu"
+    model: str | Path | PoseDiffusion | None = None
+
+    def process_poses(self, poses: Iterable[Pose], progress: bool = False) -> list[Pose]:
+        several = tqdm(list(poses), desc=self.name, unit="pose", disable=not progress)
+        settings = {**_settings(self), "points": self.points or None}
+        return [pose_diffusion.regenerate(pose, **settings) for pose in several]
+
+
+@dataclass(frozen=True)
 class CorrectCapture(_Transform):
     """Correct by rules what a capture gets wrong about hands: sides, duplicates, jumps, wrists; no network.
 
@@ -164,7 +220,9 @@ def _shown(setting: str, value: Any) -> str:
     if setting == "model":
         value = value or os.environ.get("POSE_DIFFUSION_MODEL") or "shipped"
         return Path(value).name if isinstance(value, (str, Path)) else "loaded"
-    if setting == "keep":
+    if setting == "text":  # without what has a meaning in a signature or in str.format
+        return "none" if value is None else quote(value, safe=" ")
+    if setting in ("keep", "points"):
         return ",".join(k if isinstance(k, str) else ":".join(k) for k in value) or "none"
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
@@ -191,7 +249,8 @@ class TransformInfo:
     error: str = ""
 
 
-_factories: dict[str, Callable[..., Any]] = {t.name: t for t in (Refine, FillMissing, CorrectCapture)}
+_OWN = (Refine, FillMissing, Generate, Regenerate, CorrectCapture)
+_factories: dict[str, Callable[..., Any]] = {transform.name: transform for transform in _OWN}
 
 
 def register(name: str, factory: Callable[..., Any]) -> None:

@@ -1,0 +1,68 @@
+"""How the tasks that sign a text sample: their arguments, checked, and the walk through the steps."""
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pose_diffusion.diffusion.condition import Condition
+from pose_diffusion.diffusion.filling import Observation
+from pose_diffusion.diffusion.model import Estimate, PoseDiffusion
+from pose_diffusion.notation import Embedding, Text
+from pose_diffusion.tasks.refine import Settings, checked_settings
+
+EVERYWHERE = (0.0, math.inf)  # guidance at all noise levels
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How to sample.
+
+    Attributes
+    ----------
+    settings : Settings
+        Steps, guidance and seed; what is seen is exact.
+    interval : tuple of float
+        Lowest and highest noise level at which guidance has an effect.
+    """
+
+    settings: Settings
+    interval: tuple[float, float]
+
+    def walk(self, model: PoseDiffusion, observation: Observation, seeds: Sequence[int],
+             texts: Sequence[Text | Embedding | None], spans: Sequence[tuple[float, float]]) -> Iterator[Estimate]:
+        """Sample a batch: yields after every step.
+
+        Parameters
+        ----------
+        model : PoseDiffusion
+            With what.
+        observation : Observation
+            What is known of the clips.
+        seeds : sequence of int
+            One a clip.
+        texts : sequence of Text, Embedding or None
+            What is signed in each.
+        spans : sequence of (float, float)
+            Seconds in the clip at which that begins and ends.
+        """
+        condition: Condition | None = None
+        if any(text is not None for text in texts):
+            condition = model.condition(texts, spans)
+        return model.sample(observation, steps=self.settings.steps, seeds=seeds, guidance=self.settings.guidance,
+                            guidance_interval=self.interval, condition=condition)
+
+
+def sampling(steps: int, guidance: float, interval: tuple[float, float], seed: int) -> Sampling:
+    """How to sample, checked.
+
+    Raises
+    ------
+    ValueError
+        One line that says which argument is wrong, and what it may be.
+    """
+    settings = checked_settings(1.0, True, None, steps, guidance, seed)
+    low, high = map(float, interval)
+    if not 0 <= low <= high:
+        raise ValueError(f"guidance_interval must be two noise levels from 0 up, the lower first, not {interval}")
+    return Sampling(settings, (low, high))
