@@ -38,7 +38,7 @@ examples:
   generate_pose a -o a.pose --language ase                   a letter of American Sign Language
   generate_pose hello -o me.pose --first-pose me.pose        by the person in me.pose, from that pose on
   generate_pose "M518x529S14c20481x471" -o sw.pose           SignWriting (FSW or SWU); also --notation picture
-  generate_pose hello -o x.pose --keyframe 0.5=up.pose       through the frame(s) of up.pose, half a second in
+  generate_pose hello -o x.pose --keyframe 0.5=up.pose       through the pose of up.pose, half a second in
   generate_pose hello -o x.html --sweep guidance=1,2,4       one page with all results side by side
   generate_pose hello -o x.html --sweep guidance=1,2,4 --sweep steps=1,4,10,50
   generate_pose --list-texts                                 what the model was trained on: it knows nothing else
@@ -87,13 +87,13 @@ def _add_appearance(parser: argparse.ArgumentParser) -> None:
                        help="a .pose file whose first frame is the first frame of the result: its body, place, size, "
                             "points and units are kept (default: an average signer)")
     group.add_argument("--keyframe", action="append", type=_keyframe, default=[], metavar="SECONDS=FILE",
-                       help="a .pose file to pass through, from this time on as many frames as it has; may be given "
+                       help="a .pose file whose first frame the result passes through at this time; may be given "
                             "several times")
     group.add_argument("--softness", type=number(float, 0, 10), default=0.0, metavar="X",
-                       help="how far the result may stay away from the key frames, in shoulder widths: 0 not at all "
-                            "(default: 0)")
+                       help="how exactly key frames are meant, as a standard deviation in shoulder widths: 0 passes "
+                            "through them (default: 0)")
     group.add_argument("--fps", type=number(float, 1, 240), default=None, metavar="X",
-                       help="frames per second (default: 25, or those of --first-pose)")
+                       help="frames per second (default: those of --first-pose, else 25)")
 
 
 def _keyframe(text: str) -> tuple[float, Path]:
