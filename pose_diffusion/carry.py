@@ -147,7 +147,8 @@ def carry_world(change: Change) -> None:
     pose-format stores its x and y multiplied by the image's width and height, z in metres. A world point goes from
     where it was, or where it would be between the frames in which it was seen, by as many shoulder widths as its body
     point does, times the clip's shoulder width in metres. One that was never seen takes its place from the body's
-    shape. New ones take the confidence of their body point. Without world shoulders there is no measure: all stay.
+    shape. New ones take the confidence of their body point. Without world shoulders, or where no point was ever seen
+    both in the world and in the image, there is no measure: all stay.
     """
     others = change.others(WORLD)
     body = np.array([k for k in change.indices(BODY) if change.layout.points[k][1] in others], dtype=int)
@@ -160,9 +161,9 @@ def carry_world(change: Change) -> None:
     unit = np.array([size.width or 1, size.height or 1, 1.0])[:change.data.shape[2]]
     stored, world_seen = change.stored(points)
     metres = _shoulder_width(stored / unit, world_seen, [change.layout.points[k][1] for k in body])
-    if not changed.any() or metres is None:
-        return
     dims, both = stored.shape[2], world_seen & seen
+    if not changed.any() or metres is None or not both.any():
+        return
     before, after = (xyz[:, body, :dims].astype(np.float64) for xyz in (change.before, change.after))
     offset = np.median((stored / unit - metres * before)[both], axis=0)
     still = fill(stored / unit - metres * before, both)  # where a world point's own place in the body is

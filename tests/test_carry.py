@@ -180,6 +180,14 @@ def test_without_world_shoulders_world_points_stay(frames: slice) -> None:
     assert np.array_equal(worlds(result), worlds(lost))
 
 
+def test_where_no_world_point_is_seen_beside_its_body_point_there_is_no_measure() -> None:
+    pose = constructed_pose(6)
+    lost = lose(lose(pose, slice(0, 1), part(pose, BODY)), slice(1, 6), part(pose, WORLD))
+    result = decode(filled_with(encode(lost)[0], encode(pose)[0]))
+    assert np.array_equal(sure(result, WORLD), sure(lost, WORLD))
+    assert np.isfinite(worlds(result)).all()
+
+
 def test_real_world_points_of_lost_frames_stay_close(real_pose: Pose) -> None:
     lost = lose(real_pose, slice(9, 13), slice(None))
     result = decode(filled_with(encode(lost)[0], encode(real_pose)[0]))

@@ -18,12 +18,15 @@ from pose_diffusion.transforms import (
     Compose,
     CorrectCapture,
     FillMissing,
+    Generate,
     Refine,
+    Regenerate,
     TransformError,
     available_transforms,
     get_transform,
     register,
 )
+from tests.models import TINY_WITH_TEXT, random_model
 from tests.poses import assert_same_bits, constructed_pose, lose, part
 
 
@@ -81,6 +84,25 @@ def test_correct_capture_does_what_the_function_does(pose: Pose) -> None:
     assert_same_bits(pose, given)
 
 
+def test_generate_begins_with_the_pose_at_its_rate() -> None:
+    model = random_model(TINY_WITH_TEXT)
+    poses = [constructed_pose(3), constructed_pose(2, fps=30.0, seed=1)]
+    results = Generate(text="hello", seconds=.5, steps=2, seed=3, model=model).process_poses(poses)
+    assert [(len(p.body.data), p.body.fps) for p in results] == [(12, 25), (15, 30)]
+    for pose, result in zip(poses, results):
+        alone = pose_diffusion.generate("hello", first_pose=pose, seconds=.5, fps=pose.body.fps, steps=2, seed=3,
+                                        model=model)
+        assert np.allclose(np.ma.getdata(result.body.data), np.ma.getdata(alone.body.data), atol=1e-2)
+        assert np.ma.getdata(result.body.data)[0].tobytes() == np.ma.getdata(pose.body.data)[0].tobytes()
+
+
+def test_regenerate_does_what_the_function_does(pose: Pose) -> None:
+    model = random_model(TINY_WITH_TEXT)
+    for options in ({"frames": (2, 9), "text": "hello"}, {"points": (RIGHT_HAND,), "seed": 3}):
+        transform: Any = Regenerate(**options, steps=2, model=model)
+        assert_same_bits(transform.process_pose(pose), pose_diffusion.regenerate(pose, **options, steps=2, model=model))
+
+
 def test_calling_takes_one_pose_or_several(pose: Pose) -> None:
     single = FillMissing()(pose)
     several = FillMissing()(iter([pose, pose]))
@@ -112,7 +134,9 @@ def test_the_signature_tells_settings_apart_and_nothing_else(monkeypatch: pytest
     different = [Refine(), Refine(strength=0.5), Refine(only_masked=True), Refine(keep=(("POSE_LANDMARKS", "NOSE"),)),
                  Refine(steps=2), Refine(guidance=2.0), Refine(seed=1), Refine(model="models/other"), FillMissing(),
                  Compose((Refine(),)), Compose((Refine(), FillMissing())), CorrectCapture(),
-                 CorrectCapture(hand_swap=False), CorrectCapture(wrists=False)]
+                 CorrectCapture(hand_swap=False), CorrectCapture(wrists=False), Generate(text="hello"),
+                 Generate(text="a|language:ase"), Generate(text="a", language="ase"), Generate(text="a", seconds=2.0),
+                 Regenerate(points=(RIGHT_HAND,)), Regenerate(frames=(1, 2)), Regenerate(frames=(1, 2), text="a")]
     assert len({transform.get_signature() for transform in different}) == len(different)
     assert Refine(device="cuda").get_signature() == Refine().get_signature()
     monkeypatch.setenv("POSE_DIFFUSION_MODEL", "models/other")
@@ -120,7 +144,7 @@ def test_the_signature_tells_settings_apart_and_nothing_else(monkeypatch: pytest
 
 
 def test_a_signature_works_where_pose_evaluation_formats_one() -> None:
-    signature = Compose((Refine(), FillMissing())).get_signature()
+    signature = Compose((Refine(), FillMissing(), Generate(text="{a} {0}"))).get_signature()
     assert signature.format(short=True) == signature  # it calls get_signature().format(short=...)
 
 
@@ -157,7 +181,7 @@ def test_a_name_cannot_be_taken_twice() -> None:
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(TransformError, match=r"unknown transform 'refin'; known are correct.*, fill_missing, refine"):
+    with pytest.raises(TransformError, match=r"unknown transform 'refin'; known are corr.*, fill_missing, .*, refine"):
         get_transform("refin")
 
 
@@ -189,7 +213,7 @@ def test_broken_ones_are_listed_with_the_reason_and_break_nothing() -> None:
     assert "Absent" in errors["absent"]
     assert "cannot be called" in errors["number"]
     assert errors["refine"] == "the name is taken by pose_diffusion.transforms"
-    assert [info.error for info in available_transforms() if info.origin == "pose_diffusion.transforms"] == [""] * 3
+    assert [info.error for info in available_transforms() if info.origin == "pose_diffusion.transforms"] == [""] * 5
     assert isinstance(get_transform("refine"), Refine)
     with pytest.raises(TransformError, match="ZeroDivisionError"):
         get_transform("crash")

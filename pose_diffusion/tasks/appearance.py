@@ -116,7 +116,7 @@ def known_frames(model: PoseDiffusion, times: Times, first_pose: Pose | None = N
     for seconds, pose in keys.items():
         frame, own = _place(seconds, times, taken), measure(pose, 0, model.layout)
         key[frame] = True
-        if _alike(pose, own, reference or pose, normalisation, f"key frame at {seconds:g} s"):
+        if _alike((pose, reference or pose), (own, normalisation), model.layout, f"key frame at {seconds:g} s"):
             blank.copy(pose, frame)
         else:
             brought[frame] = encode(Pose(pose.header, pose.body[:1]), model.layout, normalisations=[own])[0]
@@ -180,16 +180,24 @@ def _place(seconds: float, times: Times, taken: set[int]) -> int:
     return frame
 
 
-def _alike(pose: Pose, own: Normalisation, reference: Pose, normalisation: Normalisation, name: str) -> bool:
-    """Whether a key pose's values can stand as they are in the reference's image."""
-    dims, wanted = pose.body.data.shape[3], reference.body.data.shape[3]
+def _alike(poses: tuple[Pose, Pose], sizes: tuple[Normalisation, Normalisation], layout: Layout, name: str) -> bool:
+    """Whether a key pose's values can stand as they are in another's image: the signer is as large and where they are.
+    Where shoulders were not seen, which are the only reliable measure, an image of the same size is enough.
+    """
+    dims, wanted = (pose.body.data.shape[3] for pose in poses)
     if dims < wanted:
         raise ValueError(f"{name} has {dims} dimensions, the pose that the result is to look like {wanted}: give both "
                          "with depth, or both without")
-    sizes = [(p.header.dimensions.width, p.header.dimensions.height) for p in (pose, reference)]
-    ratio = own.scale / normalisation.scale
-    away = np.hypot(*(own.origin - normalisation.origin)[:2]) / normalisation.scale
-    return bool(sizes[0] == sizes[1] and 1 / SAME_SIZE <= ratio <= SAME_SIZE and away <= SAME_PLACE)
+    images = {(pose.header.dimensions.width, pose.header.dimensions.height) for pose in poses}
+    ratio = sizes[0].scale / sizes[1].scale
+    away = np.hypot(*(sizes[0].origin - sizes[1].origin)[:2]) / sizes[1].scale
+    near = 1 / SAME_SIZE <= ratio <= SAME_SIZE and away <= SAME_PLACE
+    return len(images) == 1 and bool(near or not all(_shows_shoulders(pose, layout) for pose in poses))
+
+
+def _shows_shoulders(pose: Pose, layout: Layout) -> bool:
+    shoulders = locate(pose.header, layout)[[layout.index(BODY, f"{side}_SHOULDER") for side in ("LEFT", "RIGHT")]]
+    return bool((shoulders >= 0).all() and (pose.body.confidence[:, 0, shoulders] > 0).all(-1).any())
 
 
 def _bring(clip: Clip, brought: dict[int, Clip]) -> Clip:

@@ -76,7 +76,7 @@ def _known(text: Text, model: PoseDiffusion) -> Text:
         return text
     if text.language == "und" and len(languages) == 1:
         return replace(text, language=languages[0])
-    warnings.warn(_warning(text, languages, alike), UnknownTextWarning, stacklevel=2)
+    warnings.warn(_warning(text, languages, alike), UnknownTextWarning, stacklevel=4)  # the call of the task
     return text
 
 
