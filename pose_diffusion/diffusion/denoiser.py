@@ -34,7 +34,7 @@ PER_COORDINATE = .8  # std of a coordinate over the mean distance in the plane, 
 OBSERVED = .7  # errors where something is observed, over those expected, ...
 STRANGERS = 1.1  # ... and in gaps, on sources left out of training, over those expected
 LEAST_OWN = .5  # of a point's expected error is at least its own, the rest may be that of its anchor
-LOUD = 20.  # what a frame is told of its sign, beside tokens of the observation that have grown to a norm of 260
+LOUD = 100.  # what a frame is told of its sign, beside tokens of the observation that have grown to a norm of 260
 HIDDEN = 48  # of the layer that chooses between a point's candidates
 LOCAL = 4 * (len(CANDIDATES) - 1) + 5  # local statistics of a point that decide between the candidates
 

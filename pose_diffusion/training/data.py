@@ -26,7 +26,7 @@ from pose_diffusion.training.augmentation import augment, change_tempo
 USUAL_FPS = 20.  # taken where the frame rate is not known
 PICTURED = .5  # share of SignWriting that is read as a picture
 EMBEDDED = .5  # share of the clips with both that are told by their embedding
-GENERATED = .45  # share of the clips with a text that are made from little more than that
+GENERATED = .55  # share of the clips with a text that are made from little more than that
 TOLD = .2  # share of the others whose text the network is told
 EVERY = 10  # of the clips of a source with the same text, one in so many is kept back
 HANDS_ONLY = "hands-"  # what the names of sources without bodies begin with; they count for half
