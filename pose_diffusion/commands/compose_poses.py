@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--together", action="store_true",
                         help="generate all at once in one long sampling, not each from the end of the one before")
     parser.add_argument("--fps", type=number(float, 1, 240), metavar="X", help="frames per second (default: 25)")
-    add_joining_options(parser)
+    add_joining_options(parser, 'rest at each "."')
     add_sampling_options(parser, steps=8, guidance=2.0)
     return parser
 

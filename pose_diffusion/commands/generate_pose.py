@@ -12,6 +12,7 @@ from pose_diffusion.commands.generation_options import (
     add_output_options,
     add_sampling_options,
     add_text_options,
+    blaming,
     check_preview,
     last_of,
     plain_warnings,
@@ -145,7 +146,8 @@ def _generate(args: argparse.Namespace) -> int:
     text = _text(args)
     given = _appearance(args)
     model = load_model(args.model, args.device)
-    with plain_warnings(NAME), about(_subject(args)):
+    files = {"first_pose": args.first_pose} | {f"key frame at {time:g} s": path for time, path in args.keyframe}
+    with plain_warnings(NAME), blaming(_subject(args), files):
         settings = {**given, **sampling_settings(args), **_length(args, text, model), **_reading(args),
                     "model": model}
         if args.sweep:

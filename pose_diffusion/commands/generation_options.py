@@ -3,14 +3,15 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pose_diffusion.commands.errors import about
+from pose_diffusion.commands.errors import EXPECTED, CommandError, about, describe
 from pose_diffusion.commands.options import number
 
 if TYPE_CHECKING:
@@ -57,15 +58,15 @@ def add_sampling_options(parser: argparse.ArgumentParser, *, steps: int, guidanc
                                                       "POSE_DIFFUSION_MODEL, else the model in this package)")
 
 
-def add_joining_options(parser: argparse.ArgumentParser) -> None:
-    """Add what says how signs are joined."""
+def add_joining_options(parser: argparse.ArgumentParser, pause: str) -> None:
+    """Add what says how signs are joined; `pause` says where there is one."""
     group = parser.add_argument_group("how to join")
     group.add_argument("--seconds", type=number(float, 0, 60), metavar="S",
-                       help="length of each transition (default: by the distance between the signs)")
+                       help="length of each transition, 0 for none (default: by how far the hands have to go)")
     group.add_argument("--hold", type=number(float, 0, 60), default=0.0, metavar="S",
                        help="how long the end of each sign is held, as readers of fingerspelling want (default: 0)")
     group.add_argument("--pause", type=number(float, 0, 60), default=0.0, metavar="S",
-                       help="rest at a full stop; readers want about 0.5 (default: 0)")
+                       help=f"{pause}; readers want about 0.5 between sentences (default: 0)")
     group.add_argument("--tempo", type=number(float, 0.1, 10), default=1.0, metavar="X",
                        help="2 signs twice as fast: signs of dictionaries are slower than signing (default: 1)")
 
@@ -98,6 +99,19 @@ def sampling_settings(args: argparse.Namespace) -> dict[str, Any]:
     names = ("steps", "guidance", "guidance_interval", "seed", "device")
     return {name: tuple(value) if isinstance(value, list) else value
             for name, value in vars(args).items() if name in names}
+
+
+@contextmanager
+def blaming(subject: str, given: Mapping[str, Path]) -> Iterator[None]:
+    """Like `about`; an error that begins with one of the names is about the file that was given by it."""
+    try:
+        yield
+    except EXPECTED as error:
+        text = describe(error, "")
+        for name, path in given.items():
+            if re.match(re.escape(name) + r"\b", text):
+                raise CommandError(f"{path}: {text[len(name):].lstrip(': ')}") from error
+        raise CommandError(describe(error, subject)) from error
 
 
 def check_preview(path: Path | None) -> None:

@@ -6,11 +6,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pose_diffusion.commands.errors import about, run
+from pose_diffusion.commands.errors import run
 from pose_diffusion.commands.generation_options import (
     add_joining_options,
     add_output_options,
     add_sampling_options,
+    blaming,
     check_preview,
     last_of,
     plain_warnings,
@@ -29,8 +30,8 @@ examples:
   inbetween_poses a.pose b.pose -o ab.pose --preview ab.html         and a page to look at it
   inbetween_poses a.pose n.pose n.pose a.pose -o anna.pose --hold 0.2   hold each letter
 
-The frames of the files stay as they are. Files of another frame rate, size or place in the picture are brought to those
-of the first one. Nothing is downloaded.
+The frames of the files stay as they are. A file of another frame rate or header, or of a signer of another size or
+place in the picture, is brought to those of the first one. Nothing is downloaded.
 """
 
 
@@ -48,9 +49,9 @@ def _parser() -> argparse.ArgumentParser:
                                      description="Join .pose files without a seam.", epilog=EXAMPLES)
     parser.add_argument("poses", nargs="+", type=Path, metavar="FILE", help="two or more .pose files, in order")
     add_output_options(parser, "the .pose file to write", required=True)
-    add_joining_options(parser)
+    add_joining_options(parser, "how long it is held on, of each file but the last")
     parser.add_argument("--context-seconds", type=number(float, 0, 60), metavar="S",
-                        help="how much of the signs on both sides the model looks at")
+                        help="how much of what is on both sides of a transition the model looks at (default: 1)")
     add_sampling_options(parser, steps=1)
     return parser
 
@@ -62,7 +63,8 @@ def _inbetween(args: argparse.Namespace) -> int:
     poses = [read(path) for path in args.poses]
     model = load_model(args.model, args.device)
     context = {} if args.context_seconds is None else {"context_seconds": args.context_seconds}
-    with plain_warnings(NAME), about(", ".join(map(str, args.poses))), progress() as bar:
+    given = {f"pose {i}": path for i, path in enumerate(args.poses)}
+    with plain_warnings(NAME), blaming(", ".join(map(str, args.poses)), given), progress(args.steps) as bar:
         pose = last_of(inbetween_steps(poses, seconds=args.seconds, hold=args.hold, pause=args.pause, tempo=args.tempo,
                                        **context, **sampling_settings(args), model=model), bar)
     write_result(pose, args)

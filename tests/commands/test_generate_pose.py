@@ -199,7 +199,9 @@ def test_wrong_usage_is_told_before_anything_is_done(argv: tuple[str, ...], caps
     (("hello", "-o", "{in}/none/x.pose"), "{in}/none/x.pose: "),
     (("hello", "-o", "{in}/x.pose", "--first-pose", "{in}/none.pose"), "{in}/none.pose: "),
     (("hello", "-o", "{in}/x.pose", "--keyframe", "0.2={in}/none.pose"), "{in}/none.pose: "),
-    (("hello", "-o", "{in}/x.pose", "--first-pose", "{in}/two.pose"), "hello: "),
+    (("hello", "-o", "{in}/x.pose", "--first-pose", "{in}/two.pose"), "{in}/two.pose: shows 2 people"),
+    (("hello", "-o", "{in}/x.pose", "--keyframe", "0.2={in}/two.pose"), "{in}/two.pose: shows 2 people"),
+    (("hello", "-o", "{in}/x.pose", "--keyframe", "9={in}/one.pose"), "{in}/one.pose: the result has 12 frames"),
     (("hello", "-o", "{in}/x.pose", "--language", "elvish"), "elvish"),
     (("  ", "-o", "{in}/x.pose"), "empty"),
     (("M500", "-o", "{in}/x.pose", "--notation", "signwriting"), "M500: "),
@@ -210,6 +212,7 @@ def test_wrong_usage_is_told_before_anything_is_done(argv: tuple[str, ...], caps
 def test_what_cannot_be_used_is_named_in_one_line(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
                                                   argv: tuple[str, ...], named: str) -> None:
     write_pose(constructed_pose(2, people=2), tmp_path / "two.pose")
+    write_pose(constructed_pose(1), tmp_path / "one.pose")
     np.save(tmp_path / "wide.npy", np.ones((1, 9)))
     before = sorted(tmp_path.iterdir())
     assert generate(*(arg.replace("{in}", str(tmp_path)) for arg in argv), *SHORT, model=model) == 1
@@ -217,6 +220,12 @@ def test_what_cannot_be_used_is_named_in_one_line(model: Path, tmp_path: Path, c
     assert error.startswith("generate_pose: error: ")
     assert named.replace("{in}", str(tmp_path)) in error
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_without_a_text_it_asks_for_a_length(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert generate("--no-text", "-o", tmp_path / "x.html", "--sweep", "seed=1,2", model=model) == 1
+    assert capsys.readouterr().err.startswith("generate_pose: error: no text: ")
+    assert not list(tmp_path.iterdir())
 
 
 def test_text_files_are_read_without_trust(tmp_path: Path) -> None:
