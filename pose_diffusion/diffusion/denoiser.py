@@ -19,12 +19,13 @@ from torch.nn import functional as F
 
 from pose_diffusion.diffusion.block import Block
 from pose_diffusion.diffusion.candidates import CANDIDATES, FACE_CANDIDATES, Start, average
-from pose_diffusion.diffusion.condition import MOMENTS, PLACES, Condition, moments, place
+from pose_diffusion.diffusion.condition import PLACES, Condition, place
 from pose_diffusion.diffusion.config import DenoiserConfig
 from pose_diffusion.diffusion.filling import Filler, sides
 from pose_diffusion.diffusion.gaussian import Gaussian, blank
 from pose_diffusion.diffusion.noise import Shape, plain
 from pose_diffusion.diffusion.schedule import c_in, c_noise
+from pose_diffusion.diffusion.telling import Telling
 from pose_diffusion.diffusion.text import TextEncoder
 from pose_diffusion.diffusion.wiener import Prior, nothing
 from pose_diffusion.layout import BODY_POINTS, HAND_POINTS, LAYOUTS, Layout
@@ -34,7 +35,6 @@ PER_COORDINATE = .8  # std of a coordinate over the mean distance in the plane, 
 OBSERVED = .7  # errors where something is observed, over those expected, ...
 STRANGERS = 1.1  # ... and in gaps, on sources left out of training, over those expected
 LEAST_OWN = .5  # of a point's expected error is at least its own, the rest may be that of its anchor
-LOUD = 100.  # what a frame is told of its sign, beside tokens of the observation that have grown to a norm of 260
 HIDDEN = 48  # of the layer that chooses between a point's candidates
 LOCAL = 4 * (len(CANDIDATES) - 1) + 5  # local statistics of a point that decide between the candidates
 
@@ -61,6 +61,8 @@ class Encoded:
         `(B, N)` seconds of the tokens; bool, False where padding.
     weights : Tensor
         `(B, T, inner, C)` logarithms of the weights of the candidates.
+    usual : Tensor
+        `(B, T, K, 3)` features: how the sign that the text tells of is usually made; the mean where there is no text.
     """
 
     mean: Tensor
@@ -72,6 +74,7 @@ class Encoded:
     times: Tensor
     keep: Tensor
     weights: Tensor
+    usual: Tensor
 
     def beside(self, other: Encoded) -> Encoded:
         """Two batches as one, this one first."""
@@ -134,12 +137,11 @@ class Denoiser(nn.Module):
         self.stem = nn.Linear(span * static, width)
         self.condition = nn.Linear(config.condition_width, width)
         self.null = nn.Parameter(torch.zeros(1, 1, width))
-        self.text = self.place = self.moment = None
+        self.text = self.place = self.telling = None
         if config.text_layers:
             self.text = TextEncoder(config.condition_width, config.text_layers, config.embedding_width)
             self.place = nn.Linear(PLACES, width)
-            self.moment = nn.Sequential(nn.Linear(config.condition_width + MOMENTS, width), nn.GELU(),
-                                        nn.Linear(width, width))
+            self.telling = Telling(config.condition_width, width, points, span)
         self.encoder = nn.ModuleList(Block(width, config.heads, config.dropout) for _ in range(config.encoder_layers))
         self.norm = nn.LayerNorm(width)
         self.residual = nn.Linear(width, span * 3 * points)
@@ -259,21 +261,25 @@ class Denoiser(nn.Module):
         times = begin.seconds[:, ::span] - begin.seconds[:, :1]  # a window looks the same wherever in its clip it lies
         keep = begin.valid[:, ::span]
         text, heard = self._listen(begin, condition, tokens)
-        if condition is not None and condition.span is not None and self.moment is not None:
-            told, making = moments(condition, begin.seconds[:, ::span])
-            tokens = tokens + LOUD * self.moment(told.to(tokens)) * making.unsqueeze(-1)
+        usual = making = None
+        if condition is not None and condition.span is not None and self.telling is not None:
+            told, usual, making = self.telling(condition, begin.seconds[:, ::span])
+            tokens, usual = tokens + told.to(tokens), self.mean + self.std * usual
         x = torch.cat([text, tokens], dim=1)
         when = torch.cat([torch.zeros_like(heard, dtype=times.dtype), times], dim=1)
         for block in self.encoder:
             x = block(x, when, torch.cat([heard, keep], dim=1))
         x = self.norm(x[:, text.shape[1]:])
         mean, weights = self._choose(x, local, begin)
+        if usual is not None and making is not None and self.telling is not None:
+            unknown = ~begin.known.unsqueeze(-1) & (spread > 0)
+            mean = mean + self.telling.share(x, making) * unknown * (usual - mean)
         mean = mean + spread * self.residual(x).float().view(mean.shape)
         error = F.softplus(self.error(x).float().view(batch, -1, self.inner + 1) - 3)
         error = torch.cat([error[..., :-1], error[..., -1:].expand(-1, -1, len(self.layout) - self.inner)], dim=-1)
         error = error.masked_fill(begin.exact, 0)
         doubt = self._doubt(error.detach(), begin.known, spread)
-        return Encoded(mean, error, doubt, spread, begin.filled, x, times, keep, weights)
+        return Encoded(mean, error, doubt, spread, begin.filled, x, times, keep, weights, mean if usual is None else usual)
 
     def _listen(self, begin: Start, condition: Condition | None, like: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens of the condition `(B, L, width)`, the first one learnt, and which are heard `(B, L)`: those of signs

@@ -41,6 +41,7 @@ class LossWeights:
     error: float = .1
     diffusion: float = .3
     diffusion_velocity: float = .3
+    usual: float = .3
     length: float = .05
 
 
@@ -147,6 +148,8 @@ def losses(model: Denoiser, batch: dict[str, Tensor], sigma: Tensor, noise: Tens
     expected = encoded.error.clamp(min=1e-3)
     terms["error"] = ratio(((expected.log() + plain / expected) * free).sum(), free.sum())
     terms |= _diffusion(model, encoded, target, both * torch.where(begin.known, KNOWN, 1.), sigma, noise)
+    told = both * ~begin.known * condition.mask.any(1)[:, None, None]
+    terms["usual"] = share(distance(encoded.usual - target), [distance(features - target) for features in simple], told)
     terms["length"] = length
     terms["total"] = torch.stack([getattr(weights, name) * value for name, value in terms.items()]).sum()
     return terms

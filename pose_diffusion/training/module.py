@@ -42,7 +42,7 @@ MONITOR = "score"
 SETS = ("held_out", "seen", "text")  # the validation sets, in the order of their loaders
 LAST_RATE = .02  # of the learning rate, at the end of the run
 EMA = .999
-TEXT_PARTS = ("text", "moment", "place")  # of the network; they learn at another rate:
+TEXT_PARTS = ("text", "telling", "place")  # of the network; they learn at another rate:
 TEXT_RATE = 2.
 PREFETCH = 2  # batches that a worker has ready: 512 samples are 100 MB of shared memory
 

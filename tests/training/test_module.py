@@ -155,7 +155,7 @@ def test_processes_share_the_samples_of_an_epoch_in_turn() -> None:
 def test_time_ends_a_run_with_its_learning_rate_at_the_end_and_a_model(packed: Path, tmp_path: Path) -> None:
     arguments = settings(packed, tmp_path, max_epochs=100000, max_time="00:00:00:08")
     assert main(arguments) == 0
-    falling = column(tmp_path, "lr-AdamW")
+    falling = column(tmp_path, "lr-AdamW/pg1")
     assert falling[-1] < .5 * max(falling)  # how near to the end the last step is depends on the machine
     assert (tmp_path / "model" / "model.safetensors").exists()
     rows = metrics(tmp_path)
