@@ -15,8 +15,8 @@ from pose_diffusion.clip import Clip, decode
 from pose_diffusion.diffusion.model import Estimate, PoseDiffusion
 from pose_diffusion.notation import Embedding, Text
 from pose_diffusion.tasks.appearance import Known, Times, known_frames
-from pose_diffusion.tasks.refine import Model, batches, invented_confidence, load_model, observe
-from pose_diffusion.tasks.sampling import EVERYWHERE, Sampling, sampling
+from pose_diffusion.tasks.refine import Model, batches, load_model, observe
+from pose_diffusion.tasks.sampling import EVERYWHERE, Sampling, made_confidence, sampling
 from pose_diffusion.tasks.texts import Asked, ask
 
 SHORTEST, LONGEST = .2, 30.0  # seconds, of a predicted length
@@ -293,7 +293,7 @@ def _poses(jobs: Sequence[_Job], estimate: Estimate) -> list[Pose]:
         clip, times = job.known.clip, job.known.times
         known = clip.confidence > 0
         points = _all_frames(xyz[i, :times.sampled], times)
-        sure = invented_confidence(np.maximum(_all_frames(error[i, :times.sampled], times), 0))
+        sure = made_confidence(np.maximum(_all_frames(error[i, :times.sampled], times), 0))
         poses.append(decode(replace(clip, xyz=np.where(known[..., None], clip.xyz, points),
                                     confidence=np.where(known, clip.confidence, sure).astype(np.float32))))
     return poses

@@ -12,8 +12,8 @@ from pose_diffusion.clip import Clip, check_pose, decode, encode, measure, numpy
 from pose_diffusion.diffusion.model import Estimate, PoseDiffusion
 from pose_diffusion.layout import locate
 from pose_diffusion.notation import Embedding, Text
-from pose_diffusion.tasks.refine import Canvas, Chunk, Model, invented_confidence, kept_points, load_model, observe
-from pose_diffusion.tasks.sampling import EVERYWHERE, Sampling, sampling
+from pose_diffusion.tasks.refine import Canvas, Chunk, Model, kept_points, load_model, observe
+from pose_diffusion.tasks.sampling import EVERYWHERE, Sampling, made_confidence, sampling
 from pose_diffusion.tasks.texts import Asked, ask
 
 Frames = tuple[int, int] | slice | None
@@ -171,7 +171,7 @@ def _with(job: _Job, estimate: Estimate) -> Pose:
     """The pose with an estimate in it."""
     xyz, error = estimate.xyz.cpu().numpy(), estimate.error.cpu().numpy()
     clips = [replace(clip, xyz=np.where(job.free[..., None], xyz[i], clip.xyz),
-                     confidence=np.where(job.free, invented_confidence(error[i]), clip.confidence))
+                     confidence=np.where(job.free, made_confidence(error[i]), clip.confidence))
              for i, clip in enumerate(job.clips)]
     canvas = Canvas(job.pose)
     canvas.add(job.chunk, decode(clips).body)
