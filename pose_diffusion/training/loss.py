@@ -30,7 +30,8 @@ PART_WEIGHT = {"body": 1., "left_hand": 2., "right_hand": 2., "face": .15}
 @dataclass(frozen=True)
 class LossWeights:
     """Weights of the terms: error of the mean where damaged and elsewhere, of handshapes, of velocity; the choice
-    between the candidates; the expected error; the diffusion loss and that of its velocity.
+    between the candidates; the expected error; the diffusion loss and that of its velocity; what the text alone tells;
+    the length of signs.
     """
 
     mean: float = 1.
