@@ -24,7 +24,7 @@ from pose_format import Pose
 from pose_format.utils.generic import reduce_holistic
 from torch.utils.flop_counter import FlopCounterMode
 
-from pose_diffusion import refine, refine_many
+from pose_diffusion import generate_many, refine, refine_many
 from pose_diffusion.diffusion.model import PoseDiffusion
 from pose_diffusion.files import read_pose
 
@@ -52,6 +52,7 @@ def main() -> None:
         model = PoseDiffusion.from_pretrained(args.model, device)
         print(f"\n{device}")
         batch_rows(model, show)
+        generation_rows(model, show)
         clip_rows(model, show)
         network_rows(model, show)
     print("\ncommands and long videos, cpu")
@@ -104,6 +105,17 @@ def batch_rows(model: PoseDiffusion, row: Row) -> None:
         for steps in (1, STEPS):
             seconds = best(partial(refine_many, poses, steps=steps, model=model))
             row(f"refine_many, {BATCH} poses x {FRAMES} frames x {points} points x {steps} steps", f"{seconds:.3f} s")
+
+
+def generation_rows(model: PoseDiffusion, row: Row) -> None:
+    """A word, many times in one call: without guidance, with it, and how many times as long that takes."""
+    text = min((text for text in model.texts if text.notation == "words"), key=lambda text: (text.text, text.language))
+    first = clip(min(LEXICON.glob("*/*.pose")), 1, 178)
+    seconds = [best(partial(generate_many, [text] * BATCH, frames=FRAMES, steps=STEPS, guidance=guidance,
+                            first_pose=first, model=model)) for guidance in (1.0, 2.0)]
+    what = f"generate_many, {BATCH} x {FRAMES} frames x {STEPS} steps"
+    row(f"{what}, guidance 1", f"{seconds[0]:.3f} s")
+    row(f"{what}, guidance 2", f"{seconds[1]:.3f} s ({seconds[1] / seconds[0]:.2f} times)")
 
 
 def clip_rows(model: PoseDiffusion, row: Row) -> None:
