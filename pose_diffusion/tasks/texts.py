@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from difflib import SequenceMatcher
@@ -92,15 +93,21 @@ def _warning(text: Text, languages: list[str], known: Collection[Text]) -> str:
 
 
 def nearest(text: Text, known: Iterable[Text]) -> list[str]:
-    """The most similar of the known texts, with their languages; those of the text's own language come first."""
+    """The most similar of the known texts, with the languages they are of; those of the text's own, if it is known,
+    come first.
+    """
+    languages = defaultdict(set)
+    for one in known:
+        languages[one.text].add(one.language)
     ratios = {}
     matcher = SequenceMatcher(autojunk=False)
     matcher.set_seq2(text.text)
-    for one in known:
-        matcher.set_seq1(one.text)
+    for other in languages:
+        matcher.set_seq1(other)
         if matcher.real_quick_ratio() >= ALIKE and matcher.quick_ratio() >= ALIKE and matcher.ratio() >= ALIKE:
-            ratios[one] = (one.language == text.language, matcher.ratio(), one.text, one.language)
-    return [f"{one.text} ({one.language})" for one in nlargest(NEAREST, ratios, key=lambda one: ratios[one])]
+            own = text.language != "und" and text.language in languages[other]
+            ratios[other] = own, matcher.ratio(), other
+    return [f"{one} ({_listed(sorted(languages[one]))})" for one in nlargest(NEAREST, ratios, key=lambda x: ratios[x])]
 
 
 def _listed(languages: list[str], most: int = 12) -> str:

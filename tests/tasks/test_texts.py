@@ -60,9 +60,10 @@ def test_many_languages_are_not_all_listed() -> None:
 
 def test_the_nearest_are_of_the_same_language_first() -> None:
     known = [Text(word, "words", language) for word, language in
-             (("thanks", "gsg"), ("thank you", "ase"), ("tank", "gsg"), ("bank", "ase"), ("house", "ase"))]
-    assert nearest(Text("thank", "words", "ase"), known) == ["thank you (ase)", "bank (ase)", "thanks (gsg)"]
-    assert nearest(Text("thank", "words"), known) == ["thanks (gsg)", "tank (gsg)", "thank you (ase)"]
+             (("thanks", "gsg"), ("thank you", "ase"), ("tank", "gsg"), ("bank", "ase"), ("house", "ase"),
+              ("thanks", "und"))]
+    assert nearest(Text("thank", "words", "ase"), known) == ["thank you (ase)", "bank (ase)", "thanks (gsg, und)"]
+    assert nearest(Text("thank", "words"), known) == ["thanks (gsg, und)", "tank (gsg)", "thank you (ase)"]
     assert nearest(Text("xyz", "words"), known) == []
 
 
