@@ -52,9 +52,11 @@ class Times:
         """How many are sampled; the last may lie beyond the end."""
         return -(-(self.frames - 1) // self.every) + 1
 
-    def frame(self, seconds: float) -> int:
-        """The sampled frame nearest to a time."""
-        return self.every * round(seconds * self.fps / self.every)
+    def frame(self, seconds: float) -> int | None:
+        """The sampled frame nearest to a time; None beyond the last frame."""
+        if seconds * self.fps > self.frames - .5:
+            return None
+        return self.every * min(round(seconds * self.fps / self.every), (self.frames - 1) // self.every)
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +172,7 @@ def _key_poses(keyframes: Mapping[float, Pose], layout: Layout) -> dict[float, P
 def _place(seconds: float, times: Times, taken: set[int]) -> int:
     """The frame of a time, which is marked as taken."""
     frame = times.frame(seconds)
-    if frame >= times.frames:
+    if frame is None:
         raise ValueError(f"key frame at {seconds:g} s: the result has {times.frames} frames, the last at "
                          f"{(times.frames - 1) / times.fps:.4g} s: give more seconds, or an earlier time")
     if frame in taken:

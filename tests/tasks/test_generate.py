@@ -21,6 +21,7 @@ from pose_diffusion.diffusion.model import PoseDiffusion
 from pose_diffusion.layout import BODY, HOLISTIC, LEFT_HAND, RIGHT_HAND
 from pose_diffusion.notation import Embedding, Text
 from pose_diffusion.tasks import refine as batching
+from pose_diffusion.tasks.appearance import Times
 from tests.models import TINY_WITH_TEXT, random_model
 from tests.poses import assert_same_bits, constructed_pose, describe, flat, lose, part, to_bytes
 from tests.tasks.looking import ROUNDING, distance, place, seen, values
@@ -276,6 +277,18 @@ def test_at_high_rates_it_is_the_same_motion(model: PoseDiffusion) -> None:
     assert np.abs(values(double)[::2, 0, here, :2] - values(usual)[:, 0, here, :2]).mean() < 2
     steps = np.abs(np.diff(values(double)[:, 0, here, :2], axis=0)).mean((1, 2))
     assert steps[1::2].mean() == pytest.approx(steps[::2].mean(), rel=.3)
+
+
+@pytest.mark.parametrize(("frames", "fps", "every"), [(1, 25, 1), (25, 25, 1), (120, 120, 5), (61, 60, 2), (7, 100, 4)])
+def test_times_within_a_result_have_the_nearest_sampled_frame(frames: int, fps: float, every: int) -> None:
+    times = Times(frames, fps, every)
+    sampled = np.arange(0, frames, every)
+    for seconds in np.linspace(0, (frames - 1) / fps, 50):
+        frame = times.frame(seconds)
+        assert frame in sampled
+        assert abs(frame - seconds * fps) == pytest.approx(np.abs(sampled - seconds * fps).min())
+    assert times.frame(frames / fps) is None
+    assert (times.sampled - 1) * every >= frames - 1 > (times.sampled - 2) * every
 
 
 # Texts
