@@ -42,7 +42,7 @@ class LossWeights:
     error: float = .1
     diffusion: float = .3
     diffusion_velocity: float = .3
-    usual: float = .3
+    usual: float = 2.
     length: float = .05
 
 
@@ -150,7 +150,7 @@ def losses(model: Denoiser, batch: dict[str, Tensor], sigma: Tensor, noise: Tens
     terms["error"] = ratio(((expected.log() + plain / expected) * free).sum(), free.sum())
     terms |= _diffusion(model, encoded, target, both * torch.where(begin.known, KNOWN, 1.), sigma, noise)
     told = both * ~begin.known * condition.mask.any(1)[:, None, None]
-    terms["usual"] = share(distance(encoded.usual - target), [distance(features - target) for features in simple], told)
+    terms["usual"] = ratio((distance(encoded.usual - target) * told).sum(), told.sum())
     terms["length"] = length
     terms["total"] = torch.stack([getattr(weights, name) * value for name, value in terms.items()]).sum()
     return terms
