@@ -13,6 +13,7 @@ from pose_diffusion.commands.generation_options import (
     add_language_option,
     add_output_options,
     add_sampling_options,
+    blaming,
     check_preview,
     last_of,
     plain_warnings,
@@ -60,9 +61,10 @@ def _parser() -> argparse.ArgumentParser:
                              "signer)")
     parser.add_argument("--together", action="store_true",
                         help="generate all at once in one long sampling, not each from the end of the one before")
-    parser.add_argument("--fps", type=number(float, 1, 240), metavar="X", help="frames per second (default: 25)")
+    parser.add_argument("--fps", type=number(float, 1, 240), metavar="X",
+                        help="frames per second (default: those of the first .pose file, else 25)")
     add_joining_options(parser, 'rest at each "."')
-    add_sampling_options(parser, steps=8, guidance=2.0)
+    add_sampling_options(parser, steps=8, guidance=2.0, interval=True)
     return parser
 
 
@@ -70,14 +72,15 @@ def _compose(args: argparse.Namespace) -> int:
     from pose_diffusion import compose_steps
 
     check_preview(args.preview)
-    items = [found for item in args.items for found in _items(item, args.language)]
+    items = [(found, item) for item in args.items for found in _items(item, args.language)]
+    given = {f"item {i}": item for i, (_, item) in enumerate(items)} | {"first_pose": args.first_pose}
     first = read(args.first_pose) if args.first_pose else None
-    rate = {} if args.fps is None else {"fps": args.fps}
     model = load_model(args.model, args.device)
-    with plain_warnings(NAME), about(" ".join(args.items)), progress() as bar:
-        pose = last_of(compose_steps(items, language=args.language, first_pose=first, together=args.together,
-                                     seconds=args.seconds, hold=args.hold, pause=args.pause, tempo=args.tempo, **rate,
-                                     **sampling_settings(args), model=model), bar)
+    with plain_warnings(NAME), blaming(" ".join(args.items), given), progress() as bar:
+        walk = compose_steps([item for item, _ in items], language=args.language, first_pose=first,
+                             together=args.together, seconds=args.seconds, hold=args.hold, pause=args.pause,
+                             tempo=args.tempo, fps=args.fps, **sampling_settings(args), model=model)
+        pose = last_of(walk, bar)
     write_result(pose, args)
     return 0
 

@@ -102,15 +102,15 @@ def sampling_settings(args: argparse.Namespace) -> dict[str, Any]:
 
 
 @contextmanager
-def blaming(subject: str, given: Mapping[str, Path]) -> Iterator[None]:
-    """Like `about`; an error that begins with one of the names is about the file that was given by it."""
+def blaming(subject: str, given: Mapping[str, object]) -> Iterator[None]:
+    """Like `about`; an error that begins with one of the names is about the file or text that was given by it."""
     try:
         yield
     except EXPECTED as error:
         text = describe(error, "")
-        for name, path in given.items():
+        for name, source in given.items():
             if re.match(re.escape(name) + r"\b", text):
-                raise CommandError(f"{path}: {text[len(name):].lstrip(': ')}") from error
+                raise CommandError(f"{source}: {text[len(name):].lstrip(': ')}") from error
         raise CommandError(describe(error, subject)) from error
 
 

@@ -44,7 +44,8 @@ def generate(*argv: object, model: Path) -> int:
 
 def expected(text: Any, model: Path, **settings: Any) -> Pose:
     """What the Python function gives, as a file holds it."""
-    return pose_diffusion.generate(text, model=model, **{"frames": 12, "steps": 2, "language": "ase"} | settings)
+    defaults: dict[str, Any] = {"frames": 12, "steps": 2, "language": "ase"}
+    return pose_diffusion.generate(text, model=model, **defaults | settings)
 
 
 @pytest.fixture
@@ -272,7 +273,8 @@ def test_ctrl_c_ends_it_at_once_and_leaves_nothing(model: Path, tmp_path: Path,
 
 
 def test_as_a_command_it_leaves_with_the_exit_code_and_no_traceback(model: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pose_diffusion.commands.generate_pose", "hello", "--model", model, "--steps", "1"]
+    command: list[str | Path] = [sys.executable, "-m", "pose_diffusion.commands.generate_pose", "hello", "--model", model,
+                                 "--steps", "1"]
     done = subprocess.run([*command, "--language", "ase", "--frames", "3", "-o", tmp_path / "x.pose"],
                           capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
