@@ -57,7 +57,8 @@ def test_texts_files_and_full_stops_in_their_order(model: Path, sign: Path, tmp_
 
 
 def test_the_options_reach_the_function(model: Path, sign: Path, tmp_path: Path) -> None:
-    options: dict[str, Any] = {"seconds": 0.2, "hold": 0.2, "tempo": 1.5, "guidance": 3.0, "seed": 4, "steps": 2, "fps": 20.0}
+    options: dict[str, Any] = {"seconds": 0.2, "hold": 0.2, "tempo": 1.5, "guidance": 3.0, "seed": 4, "steps": 2,
+                               "fps": 20.0}
     interval = ("--guidance-interval", 0, 1)
     argv = [word for name, value in options.items() for word in (f"--{name}", value)]
     for more, together in (((), False), (("--together",), True)):
@@ -108,8 +109,8 @@ def test_what_cannot_be_composed_is_named_in_one_line(model: Path, tmp_path: Pat
 
 
 def test_as_a_command_it_leaves_with_the_exit_code_and_no_traceback(model: Path, tmp_path: Path) -> None:
-    command: list[str | Path] = [sys.executable, "-m", "pose_diffusion.commands.compose_poses", "hello", "--model", model, "--steps", "1",
-               "-o", tmp_path / "x.pose"]
+    command: list[str | Path] = [sys.executable, "-m", "pose_diffusion.commands.compose_poses", "hello", "--model", model,
+                                 "--steps", "1", "-o", tmp_path / "x.pose"]
     done = subprocess.run([*command, "--language", "ase"], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     failed = subprocess.run([*command, "--language", "elvish"], capture_output=True, text=True)

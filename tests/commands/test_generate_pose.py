@@ -273,8 +273,8 @@ def test_ctrl_c_ends_it_at_once_and_leaves_nothing(model: Path, tmp_path: Path,
 
 
 def test_as_a_command_it_leaves_with_the_exit_code_and_no_traceback(model: Path, tmp_path: Path) -> None:
-    command: list[str | Path] = [sys.executable, "-m", "pose_diffusion.commands.generate_pose", "hello", "--model", model,
-                                 "--steps", "1"]
+    command: list[str | Path] = [sys.executable, "-m", "pose_diffusion.commands.generate_pose", "hello", "--model",
+                                 model, "--steps", "1"]
     done = subprocess.run([*command, "--language", "ase", "--frames", "3", "-o", tmp_path / "x.pose"],
                           capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

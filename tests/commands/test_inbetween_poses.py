@@ -47,7 +47,8 @@ def test_it_writes_what_the_function_returns_and_says_nothing(signs: list[Path],
 
 def test_the_options_reach_the_function(signs: list[Path], tmp_path: Path, small_model: Path) -> None:
     poses = [read_pose(path) for path in signs]
-    options: dict[str, Any] = {"seconds": 0.4, "hold": 0.2, "pause": 0.3, "tempo": 2.0, "context_seconds": 0.3, "steps": 3, "seed": 5}
+    options: dict[str, Any] = {"seconds": 0.4, "hold": 0.2, "pause": 0.3, "tempo": 2.0, "context_seconds": 0.3,
+                               "steps": 3, "seed": 5}
     argv = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", value)]
     assert inbetween(*signs, "-o", tmp_path / "x.pose", "--model", small_model, *argv) == 0
     write_pose(pose_diffusion.inbetween(poses, model=small_model, **options), tmp_path / "expected.pose")
@@ -102,8 +103,8 @@ def test_ctrl_c_ends_it_at_once_and_leaves_nothing(signs: list[Path], small_mode
 
 def test_as_a_command_it_leaves_with_the_exit_code_and_no_traceback(signs: list[Path], small_model: Path,
                                                                     tmp_path: Path) -> None:
-    command: list[str | Path] = [sys.executable, "-m", "pose_diffusion.commands.inbetween_poses", "--model", small_model, "-o",
-               tmp_path / "x.pose", signs[0]]
+    command: list[str | Path] = [sys.executable, "-m", "pose_diffusion.commands.inbetween_poses", "--model", small_model,
+                                 "-o", tmp_path / "x.pose", signs[0]]
     done = subprocess.run([*command, signs[1]], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     failed = subprocess.run([*command, tmp_path / "none.pose"], capture_output=True, text=True)
