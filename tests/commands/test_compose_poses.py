@@ -109,8 +109,8 @@ def test_what_cannot_be_composed_is_named_in_one_line(model: Path, tmp_path: Pat
 
 
 def test_as_a_command_it_leaves_with_the_exit_code_and_no_traceback(model: Path, tmp_path: Path) -> None:
-    command: list[str | Path] = [sys.executable, "-m", "pose_diffusion.commands.compose_poses", "hello", "--model", model,
-                                 "--steps", "1", "-o", tmp_path / "x.pose"]
+    command: list[str | Path] = [sys.executable, "-m", "pose_diffusion.commands.compose_poses", "hello", "--model",
+                                 model, "--steps", "1", "-o", tmp_path / "x.pose"]
     done = subprocess.run([*command, "--language", "ase"], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     failed = subprocess.run([*command, "--language", "elvish"], capture_output=True, text=True)

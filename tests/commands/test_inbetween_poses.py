@@ -103,8 +103,8 @@ def test_ctrl_c_ends_it_at_once_and_leaves_nothing(signs: list[Path], small_mode
 
 def test_as_a_command_it_leaves_with_the_exit_code_and_no_traceback(signs: list[Path], small_model: Path,
                                                                     tmp_path: Path) -> None:
-    command: list[str | Path] = [sys.executable, "-m", "pose_diffusion.commands.inbetween_poses", "--model", small_model,
-                                 "-o", tmp_path / "x.pose", signs[0]]
+    command: list[str | Path] = [sys.executable, "-m", "pose_diffusion.commands.inbetween_poses", "--model",
+                                 small_model, "-o", tmp_path / "x.pose", signs[0]]
     done = subprocess.run([*command, signs[1]], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     failed = subprocess.run([*command, tmp_path / "none.pose"], capture_output=True, text=True)
