@@ -28,6 +28,7 @@ FINGERTIPS = ("PINKY", "INDEX", "THUMB")  # of the body, where there are hands
 KINDS = {FACE: "face", LEFT_HAND: "left", RIGHT_HAND: "right"}  # of a component; all others are body
 SPAN = 8192  # units of the longer edge of the picture: 16 bits reach four times as far, for points that leave it
 LARGEST = 32767
+ROOM = 0.5  # of the usual panel's size: how far beyond it the picture may reach
 MISSING = -32768  # stands for x where a point is not there
 MAX_PANELS = 64
 MAX_VALUES = 30_000_000  # about 80 MB of page
@@ -156,19 +157,30 @@ def _points(pose: Pose, shown: np.ndarray) -> np.ndarray:
 
 
 def _box(points: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Corner and extent `(2,)` in pixels of what all cover in nearly all frames: single outliers do not count."""
-    xy = np.concatenate([xyz[..., :2] for xyz in points])
-    xy = xy[np.isfinite(xy).all(-1).any(-1)]
-    if not len(xy):
+    """Corner and extent `(2,)` in pixels of the area that is shown: what nearly all frames cover.
+
+    Single outliers do not count, and panels that go far beyond the usual one are cut off: a result that went wrong, as
+    at too high a guidance, must not make all others too small to see.
+    """
+    corners = []
+    for xyz in points:
+        xy = xyz[np.isfinite(xyz).all(-1).any(-1), :, :2]
+        if len(xy):
+            corners.append(np.stack([np.percentile(np.nanmin(xy, axis=1), 2, axis=0),
+                                     np.percentile(np.nanmax(xy, axis=1), 98, axis=0)]))
+    if not corners:
         raise ValueError("no frame has a point that could be drawn: no page")
-    low, high = np.percentile(np.nanmin(xy, axis=1), 2, axis=0), np.percentile(np.nanmax(xy, axis=1), 98, axis=0)
+    usual = np.median(corners, axis=0)
+    room = ROOM * float((usual[1] - usual[0]).max())
+    low = np.maximum(np.min(corners, axis=0)[0], usual[0] - room)
+    high = np.minimum(np.max(corners, axis=0)[1], usual[1] + room)
     margin = max(1.0, 0.05 * float((high - low).max()))
     return low - margin, high - low + 2 * margin
 
 
 def _reach(points: Sequence[np.ndarray], parts: Sequence[dict[str, Any]]) -> float:
     """How far in pixels a hand's points are from its middle, in nearly all frames: the same scale for all hands."""
-    far: list[np.ndarray] = []
+    far = []
     for part in parts:
         if part["kind"] in ("left", "right"):
             for xyz in points:
@@ -176,8 +188,8 @@ def _reach(points: Sequence[np.ndarray], parts: Sequence[dict[str, Any]]) -> flo
                 hand = hand[np.isfinite(hand).all(-1).any(-1)]
                 if len(hand):
                     away = np.abs(hand - np.nanmean(hand, axis=1, keepdims=True))
-                    far.append(np.nanmax(away, axis=(1, 2)))
-    return max(1.0, float(np.percentile(np.concatenate(far), 98))) if far else 1.0
+                    far.append(np.percentile(np.nanmax(away, axis=(1, 2)), 98))
+    return max(1.0, float(min(np.max(far), (1 + ROOM) * np.median(far)))) if far else 1.0
 
 
 def _packed(units: np.ndarray) -> str:

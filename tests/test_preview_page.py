@@ -195,6 +195,18 @@ def test_far_points_and_flat_or_handless_poses_are_drawn(tmp_path: Path) -> None
     assert ask(tmp_path / "w.html", "return ink()[0];") > 100
 
 
+def test_one_result_that_went_wrong_does_not_make_the_others_small(tmp_path: Path) -> None:
+    good = [constructed_pose(20, seed=i) for i in range(3)]
+    wild = constructed_pose(20)
+    wild.body.data[..., :2] *= 30
+    expected, data = page_of(good, tmp_path / "x.html"), page_of([*good, wild], tmp_path / "y.html")
+    for page in (expected, data):
+        page["shoulders"] = np.ptp(points_of(page["panels"][0], page["points"])[0, :2, 0])
+    assert 0.4 * expected["shoulders"] < data["shoulders"] < expected["shoulders"]
+    assert data["reach"] < 1.6 * expected["reach"] * data["shoulders"] / expected["shoulders"]
+    assert min(ask(tmp_path / "y.html", "return ink();")[:3]) > 500
+
+
 def test_the_poses_are_only_read(tmp_path: Path) -> None:
     pose = without_hand(constructed_pose(4), slice(1, 2))
     data, confidence = np.ma.getdata(pose.body.data).copy(), pose.body.confidence.copy()
