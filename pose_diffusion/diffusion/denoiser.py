@@ -279,7 +279,8 @@ class Denoiser(nn.Module):
         error = torch.cat([error[..., :-1], error[..., -1:].expand(-1, -1, len(self.layout) - self.inner)], dim=-1)
         error = error.masked_fill(begin.exact, 0)
         doubt = self._doubt(error.detach(), begin.known, spread)
-        return Encoded(mean, error, doubt, spread, begin.filled, x, times, keep, weights, mean if usual is None else usual)
+        usual = mean if usual is None else usual
+        return Encoded(mean, error, doubt, spread, begin.filled, x, times, keep, weights, usual)
 
     def _listen(self, begin: Start, condition: Condition | None, like: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens of the condition `(B, L, width)`, the first one learnt, and which are heard `(B, L)`: those of signs

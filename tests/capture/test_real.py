@@ -31,9 +31,9 @@ def clips(lexicon: Path) -> list[Pose]:
 @pytest.fixture(scope="module")
 def archive(data_folder: Path) -> list[Pose]:
     """A signer on a webcam whose hands touch often: one that no network was trained on."""
-    from pose_diffusion.training.pack import archive_poses
+    from pose_diffusion.training.sources import archive
 
-    return list(archive_poses(data_folder / "sign" / "valid" / "Rishi-11-2__Sign_Language_Detection.npz"))
+    return [pose for pose, _ in archive(data_folder / "sign" / "valid" / "Rishi-11-2__Sign_Language_Detection.npz").clips]
 
 
 def points(pose: Pose) -> tuple[np.ndarray, np.ndarray]:
