@@ -33,7 +33,8 @@ def archive(data_folder: Path) -> list[Pose]:
     """A signer on a webcam whose hands touch often: one that no network was trained on."""
     from pose_diffusion.training.sources import archive
 
-    return [pose for pose, _ in archive(data_folder / "sign" / "valid" / "Rishi-11-2__Sign_Language_Detection.npz").clips]
+    path = data_folder / "sign" / "valid" / "Rishi-11-2__Sign_Language_Detection.npz"
+    return [pose for pose, _ in archive(path).clips]
 
 
 def points(pose: Pose) -> tuple[np.ndarray, np.ndarray]:
