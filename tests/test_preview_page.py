@@ -145,6 +145,13 @@ def test_a_grid_has_the_columns_asked_for(tmp_path: Path) -> None:
     assert all(0 <= left < left + width <= 1280 for left, _, width, _ in boxes)  # nothing to scroll to
 
 
+def test_a_single_panel_fits_into_the_window(tmp_path: Path) -> None:
+    page_of([constructed_pose(2)], tmp_path / "x.html")
+    [[_, top, width, height]] = ask(tmp_path / "x.html", "return boxes();", "--window-size=2000,700")
+    assert top + height < 700
+    assert width > 400
+
+
 def test_it_needs_no_other_file_and_no_network(tmp_path: Path) -> None:
     page_of([constructed_pose(2)], tmp_path / "x.html")
     text = (tmp_path / "x.html").read_text("utf-8")
