@@ -43,18 +43,19 @@ Figures = dict[str, float]
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured: clips of the curves, clips and seeds of diversity, joins to train judges on, and every
-    so manyth clip of the sets.
+    """How much is measured: clips of the curves, clips and seeds of diversity, joins to train judges on and batches of
+    that training, and every so manyth clip of the sets.
     """
 
     curve: int = 240
     diverse: int = 48
     seeds: int = 4
     joins: int = 700
+    judging: int = 400
     every: int = 1
 
 
-QUICK = Size(curve=24, diverse=8, seeds=3, joins=80, every=20)
+QUICK = Size(curve=24, diverse=8, seeds=3, joins=80, judging=60, every=20)
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,6 +252,6 @@ def _joins(setting: Setting) -> dict[str, Figures]:
         filled = joins.fill(test, method)
         out[name] = {"error": float(joins.errors(test, filled).mean()), "jerk": float(joins.jerks(test, filled).mean())}
         seen[0][name], seen[1][name] = joins.views(train, joins.fill(train, method)), joins.views(test, filled)
-    for name, shares in joins.pairing(*seen, TRUTH, setting.seed).items():
+    for name, shares in joins.pairing(*seen, TRUTH, setting.seed, setting.size.judging).items():
         out[name] |= shares
     return out

@@ -225,7 +225,8 @@ def taken_for_real(judge: Judge, real: Tensor, fake: Tensor) -> np.ndarray:
     return ((difference > 0).double() + .5 * (difference == 0).double()).numpy()
 
 
-def pairing(train: Mapping[str, Tensor], test: Mapping[str, Tensor], real: str, seed: int = 0) -> dict[str, dict]:
+def pairing(train: Mapping[str, Tensor], test: Mapping[str, Tensor], real: str, seed: int = 0,
+            steps: int = 400) -> dict[str, dict[str, float]]:
     """How often each method is taken for real on the test joins.
 
     Parameters
@@ -234,8 +235,8 @@ def pairing(train: Mapping[str, Tensor], test: Mapping[str, Tensor], real: str, 
         Views by method, the real ones under the name `real`.
     real : str
         That name.
-    seed : int
-        Of the judges.
+    seed, steps : int
+        Of the judges and their training.
 
     Returns
     -------
@@ -243,10 +244,10 @@ def pairing(train: Mapping[str, Tensor], test: Mapping[str, Tensor], real: str, 
         By method `of one` and `of all`: the share of pairs in which it is taken for real.
     """
     methods = [name for name in train if name != real]
-    common = train_judge(train[real], [train[name] for name in methods], seed=seed)
+    common = train_judge(train[real], [train[name] for name in methods], steps, seed)
     out = {}
     for name in methods:
-        own = train_judge(train[real], [train[name]], seed=seed)
+        own = train_judge(train[real], [train[name]], steps, seed)
         out[name] = {"of one": float(taken_for_real(own, test[real], test[name]).mean()),
                      "of all": float(taken_for_real(common, test[real], test[name]).mean())}
     return out
