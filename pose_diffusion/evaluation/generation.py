@@ -19,6 +19,7 @@ from pose_diffusion.evaluation.cases import INNER, NOMINAL_FPS, TUNING, UNSEEN
 from pose_diffusion.evaluation.recognition import FRAMES, resampled, word
 from pose_diffusion.layout import HOLISTIC
 from pose_diffusion.notation import Text
+from pose_diffusion.tasks.sampling import TEMPERATURE
 from pose_diffusion.training.data import HANDS_ONLY, Pack
 
 BATCH = 64  # clips of a batch
@@ -87,13 +88,13 @@ def tasks(pack: Pack, clips: np.ndarray, labels: Sequence[str]) -> list[Task]:
     return found
 
 
-def observe(some: Sequence[Task], frames: Sequence[int]) -> Observation:
-    """What the model is told of clips of so many frames: their first frame, exactly."""
+def observe(some: Sequence[Task], frames: Sequence[int], posed: bool = True) -> Observation:
+    """What the model is told of clips of so many frames: their first frame, exactly; nothing if not `posed`."""
     size, longest, points = len(some), max(frames), some[0].xyz.shape[1]
     xyz, mask = torch.zeros(size, longest, points, 3), torch.zeros(size, longest, points, dtype=torch.bool)
     valid, seconds = torch.zeros(size, longest, dtype=torch.bool), torch.zeros(size, longest)
     for i, (task, length) in enumerate(zip(some, frames)):
-        mask[i, 0] = torch.from_numpy(task.confidence[0] > 0)
+        mask[i, 0] = torch.from_numpy(task.confidence[0] > 0) & posed
         xyz[i, 0] = torch.from_numpy(task.xyz[0]) * mask[i, 0, :, None]
         valid[i, :length] = True
         seconds[i] = torch.arange(longest) / task.fps
@@ -101,7 +102,7 @@ def observe(some: Sequence[Task], frames: Sequence[int]) -> Observation:
 
 
 def generate(model: PoseDiffusion, some: Sequence[Task], *, steps: int, guidance: float, seed: int = 0,
-             lengths: Sequence[int] | None = None, told: bool = True) -> Iterator[list[Clip]]:
+             lengths: Sequence[int] | None = None, told: bool = True, posed: bool = True) -> Iterator[list[Clip]]:
     """Generate a clip for every task, batch by batch in the order of the tasks.
 
     Parameters
@@ -118,8 +119,8 @@ def generate(model: PoseDiffusion, some: Sequence[Task], *, steps: int, guidance
         Another seed is another sample.
     lengths : sequence of int, optional
         Frames of each; by default those of the truth.
-    told : bool
-        Whether the text is told, or only the first pose.
+    told, posed : bool
+        Whether the text and the first pose are told.
 
     Yields
     ------
@@ -132,8 +133,8 @@ def generate(model: PoseDiffusion, some: Sequence[Task], *, steps: int, guidance
         spans = [(0., count / task.fps) for task, count in zip(part, counts)]
         condition = model.condition([task.text for task in part], spans) if told else None
         seeds = [(seed * 7919 + task.clip) % 2**32 for task in part]
-        *_, last = model.sample(observe(part, counts), steps=steps, seeds=seeds, guidance=guidance,
-                                condition=condition)
+        *_, last = model.sample(observe(part, counts, posed), steps=steps, seeds=seeds, guidance=guidance,
+                                temperature=TEMPERATURE, condition=condition)
         points = last.xyz.float().cpu().numpy()
         yield [(xyz[:count], np.ones(xyz[:count].shape[:2], np.float32)) for xyz, count in zip(points, counts)]
 

@@ -33,8 +33,8 @@ STEPS = (1, 2, 4, 8, 16, 50)
 USUAL_STEPS, USUAL_GUIDANCE = 8, 2.
 REAL, ANOTHER, NEAREST, MEAN, HELD = ("real clips", "another real clip of the signer", "nearest neighbour", "mean clip",
                                       "first pose held")
-MODEL, LENGTH, EXCHANGED, SILENT = ("generated", "generated, length predicted", "generated, first pose of another word",
-                                    "generated, text not told")
+MODEL, LENGTH, ALONE = "generated", "generated, length predicted", "generated, first pose not told"
+EXCHANGED, SILENT = "generated, first pose of another word", "generated, text not told"
 TRUTH = "real"
 JOIN_STEPS = {"network, 1 step": 1, "network, 8 steps": 8}
 
@@ -149,11 +149,11 @@ def _evenly(clips: list[Task], count: int) -> list[Task]:
 
 
 def _made(setting: Setting, some: Sequence[Task], name: str, *, steps: int = USUAL_STEPS, guidance: float,
-          seed: int = 0, lengths: Sequence[int] | None = None, told: bool = True) -> list[Clip]:
+          seed: int = 0, lengths: Sequence[int] | None = None, told: bool = True, posed: bool = True) -> list[Clip]:
     out: list[Clip] = []
     with tqdm(total=len(some), desc=name, unit="clip") as bar:
         for batch in generate(setting.model, some, steps=steps, guidance=guidance, seed=setting.seed + seed,
-                              lengths=lengths, told=told):
+                              lengths=lengths, told=told, posed=posed):
             out.extend(batch)
             bar.update(len(batch))
     return out
@@ -172,6 +172,7 @@ def _rows(setting: Setting, name: str, some: list[Task], guidance: float) -> Ite
     made = partial(_made, setting, guidance=guidance)
     yield MODEL, [*made(some, name)]
     yield LENGTH, [*made(some, f"{name}: length", lengths=predicted_lengths(setting.model, some)[2])]
+    yield ALONE, [*made(some, f"{name}: text alone", posed=False)]
     yield EXCHANGED, [*made(exchanged(some), f"{name}: exchanged")]
     yield SILENT, [*made(some, f"{name}: silent", told=False)]
 

@@ -89,7 +89,8 @@ def frechet(a: np.ndarray, b: np.ndarray) -> float:
     """
     first, second = _covariance(a), _covariance(b)
     roots = np.sqrt(np.maximum(np.linalg.eigvals(first @ second).real, 0)).sum()
-    return float(np.square(a.mean(0) - b.mean(0)).sum() + np.trace(first) + np.trace(second) - 2 * roots)
+    spread = max(0., float(np.trace(first) + np.trace(second) - 2 * roots))  # rounding may take it below 0
+    return float(np.square(a.mean(0) - b.mean(0)).sum()) + spread
 
 
 def _covariance(x: np.ndarray) -> np.ndarray:

@@ -83,7 +83,7 @@ def test_the_command_measures_every_row_and_writes_it(pack: Path, model: Path, r
     written = json.loads((tmp_path / "one" / "generation.json").read_text())
     assert set(written["rows"]) == {"kept back", "unseen"}
     assert set(written["rows"]["kept back"]) == {REAL, benchmark.ANOTHER, benchmark.NEAREST, benchmark.MEAN, HELD,
-                                                 MODEL, LENGTH, benchmark.EXCHANGED, benchmark.SILENT}
+                                                 MODEL, LENGTH, benchmark.ALONE, benchmark.EXCHANGED, benchmark.SILENT}
     assert written["rows"]["kept back"][REAL]["ndtw"] == 0
     assert written["rows"]["kept back"][HELD]["motion"] == 0
     assert set(written["steps"]) == {"1", "4", "50"}

@@ -73,6 +73,7 @@ def test_the_model_is_told_the_first_pose_and_nothing_else(held: list[Task]) -> 
     assert not observation.mask[:, 1:].any()
     assert np.array_equal(observation.mask[0, 0], held[0].confidence[0] > 0)
     assert observation.exact.equal(observation.mask)
+    assert not observe(held[:2], [9, 5], posed=False).mask.any()
 
 
 def test_clips_are_generated_from_their_first_pose_whatever_the_batch(model: PoseDiffusion, held: list[Task],
