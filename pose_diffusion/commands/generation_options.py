@@ -48,6 +48,9 @@ def add_sampling_options(parser: argparse.ArgumentParser, *, steps: int, guidanc
         group.add_argument("--guidance", type=number(float, 0, 100), default=guidance, metavar="X",
                            help="how closely to follow the text: 0 not at all, 1 as it was learnt, more exaggerates "
                                 f"(default: {guidance:g})")
+        group.add_argument("--temperature", type=number(float, 0, 1), default=0.3, metavar="X",
+                           help="how far samples are from the mean: less is plausible more often, more is livelier and "
+                                "varies more (default: 0.3)")
     if interval:
         group.add_argument("--guidance-interval", nargs=2, type=number(float, 0, INFINITE), default=(0.0, INFINITE),
                            metavar=("LOW", "HIGH"), help="guide only at noise levels between these (default: 0 inf)")
@@ -96,7 +99,7 @@ def seconds(text: str) -> float:
 
 def sampling_settings(args: argparse.Namespace) -> dict[str, Any]:
     """The sampling arguments of the task functions, but for the model."""
-    names = ("steps", "guidance", "guidance_interval", "seed", "device")
+    names = ("steps", "guidance", "guidance_interval", "temperature", "seed", "device")
     return {name: tuple(value) if isinstance(value, list) else value
             for name, value in vars(args).items() if name in names}
 

@@ -192,7 +192,7 @@ class PoseDiffusion:
     @torch.no_grad()
     def sample(self, observation: Observation, *, steps: int = 1, seeds: Sequence[int] | None = None,
                guidance: float = 1.0, guidance_interval: tuple[float, float] = (0., math.inf),
-               condition: Condition | None = None, energy: Energy | None = None,
+               temperature: float = 1.0, condition: Condition | None = None, energy: Energy | None = None,
                energy_scale: float = 1.0) -> Iterator[Estimate]:
         """Sample clips that agree with an observation: yields after every step.
 
@@ -208,6 +208,9 @@ class PoseDiffusion:
             Scale of classifier-free guidance; has no effect without a condition.
         guidance_interval : (float, float)
             Lowest and highest noise level at which it has an effect.
+        temperature : float
+            From 0 to 1: the noise that sampling starts from is so many times as large. Below 1 samples are nearer to
+            the posterior mean, 0 is that mean.
         condition : Condition, optional
             Text.
         energy : callable, optional
@@ -232,7 +235,7 @@ class PoseDiffusion:
         begin = torch.zeros_like(obs.xyz)
         if steps > 1:
             noise = self.denoiser.noise(smooth_noise(frames, (points, 3), seeds, SIGMA_MAX).to(self.device))
-            begin = noise * (reader.spread > 0)
+            begin = temperature * noise * (reader.spread > 0)
         for step in sample(denoise, begin, sigmas):
             yield Estimate(step.index, step.total, reader.error, partial(reader.answer, step.clean))
 

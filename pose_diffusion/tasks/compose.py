@@ -18,7 +18,7 @@ from pose_diffusion.tasks.generate import LONGEST, MOST_FPS, SHORTEST, USUAL_FPS
 from pose_diffusion.tasks.inbetween import Timing, checked_timing, join, joined, transition_frames
 from pose_diffusion.tasks.reconciling import Look, check_tempo, reconciled, resampled
 from pose_diffusion.tasks.refine import Model, load_model
-from pose_diffusion.tasks.sampling import EVERYWHERE, Sampling, sampling
+from pose_diffusion.tasks.sampling import EVERYWHERE, TEMPERATURE, Sampling, sampling
 from pose_diffusion.tasks.stretches import Stretch, sampled, unknown, with_rests
 from pose_diffusion.tasks.texts import ask
 
@@ -77,8 +77,8 @@ class _Score:
 def compose(items: Sequence[Item], *, language: str = "und", first_pose: Pose | None = None, together: bool = False,
             seconds: float | None = None, hold: float = 0.0, pause: float = 0.0, tempo: float = 1.0,
             fps: float | None = None, steps: int = 8, guidance: float = 2.0,
-            guidance_interval: tuple[float, float] = EVERYWHERE, seed: int = 0, device: str = "cpu",
-            model: Model = None) -> Pose:
+            guidance_interval: tuple[float, float] = EVERYWHERE, temperature: float = TEMPERATURE,
+            seed: int = 0, device: str = "cpu", model: Model = None) -> Pose:
     """Sign several texts and poses in one.
 
     Parameters
@@ -105,7 +105,7 @@ def compose(items: Sequence[Item], *, language: str = "und", first_pose: Pose | 
         2 makes all items twice as fast. From 0.1 to 10.
     fps : float, optional
         Frames per second; by default the first pose's, or 25.
-    steps, guidance, guidance_interval, seed, device, model
+    steps, guidance, guidance_interval, temperature, seed, device, model
         As in `generate`.
 
     Returns
@@ -125,15 +125,16 @@ def compose(items: Sequence[Item], *, language: str = "und", first_pose: Pose | 
     """
     return deque(compose_steps(items, language=language, first_pose=first_pose, together=together, seconds=seconds,
                                hold=hold, pause=pause, tempo=tempo, fps=fps, steps=steps, guidance=guidance,
-                               guidance_interval=guidance_interval, seed=seed, device=device, model=model),
+                               guidance_interval=guidance_interval, temperature=temperature, seed=seed, device=device,
+                               model=model),
                  maxlen=1).pop()
 
 
 def compose_steps(items: Sequence[Item], *, language: str = "und", first_pose: Pose | None = None,
                   together: bool = False, seconds: float | None = None, hold: float = 0.0, pause: float = 0.0,
                   tempo: float = 1.0, fps: float | None = None, steps: int = 8, guidance: float = 2.0,
-                  guidance_interval: tuple[float, float] = EVERYWHERE, seed: int = 0, device: str = "cpu",
-                  model: Model = None) -> Iterator[Pose]:
+                  guidance_interval: tuple[float, float] = EVERYWHERE, temperature: float = TEMPERATURE,
+                  seed: int = 0, device: str = "cpu", model: Model = None) -> Iterator[Pose]:
     """`compose`, step by step. Parameters are those of `compose`; they are checked at once.
 
     Yields
@@ -142,7 +143,7 @@ def compose_steps(items: Sequence[Item], *, language: str = "und", first_pose: P
         After every step all that is there so far: of items that are generated one after the other, those before as they
         will stay. The last is what `compose` returns.
     """
-    how, loaded = sampling(steps, guidance, guidance_interval, seed), load_model(model, device)
+    how, loaded = sampling(steps, guidance, guidance_interval, temperature, seed), load_model(model, device)
     score = _score(items, language, first_pose, (seconds, hold, pause, tempo), fps, loaded)
     if not together:
         return _one_by_one(score, how, loaded)

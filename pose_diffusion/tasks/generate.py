@@ -16,7 +16,7 @@ from pose_diffusion.diffusion.model import Estimate, PoseDiffusion
 from pose_diffusion.notation import Embedding, Text
 from pose_diffusion.tasks.appearance import Known, Times, known_frames
 from pose_diffusion.tasks.refine import Model, batches, load_model, observe
-from pose_diffusion.tasks.sampling import EVERYWHERE, Sampling, made_confidence, sampling
+from pose_diffusion.tasks.sampling import EVERYWHERE, TEMPERATURE, Sampling, made_confidence, sampling
 from pose_diffusion.tasks.texts import Asked, ask
 
 SHORTEST, LONGEST = .2, 30.0  # seconds, of a predicted length
@@ -42,8 +42,8 @@ class _Job:
 def generate(text: Asked, *, language: str = "und", notation: str | None = None, first_pose: Pose | None = None,
              keyframes: Mapping[float, Pose] | None = None, softness: float = 0.0, seconds: float | None = None,
              frames: int | None = None, fps: float = 25.0, steps: int = 8, guidance: float = 2.0,
-             guidance_interval: tuple[float, float] = EVERYWHERE, seed: int = 0, device: str = "cpu",
-             model: Model = None) -> Pose:
+             guidance_interval: tuple[float, float] = EVERYWHERE, temperature: float = TEMPERATURE,
+             seed: int = 0, device: str = "cpu", model: Model = None) -> Pose:
     """Sign a text.
 
     Parameters
@@ -80,6 +80,9 @@ def generate(text: Asked, *, language: str = "und", notation: str | None = None,
         scale than 0 and 1 has the network run for two.
     guidance_interval : (float, float)
         Lowest and highest noise level (they go from 20 to .02) at which it has an effect.
+    temperature : float
+        From 0 to 1: how far samples are from the mean. 1 is as far as the model thinks the truth may be; below, there
+        is less variety and hands are plausible more often.
     seed : int
         Another seed is another sample (from 2 steps on).
     device, model
@@ -104,7 +107,7 @@ def generate(text: Asked, *, language: str = "und", notation: str | None = None,
     ValueError
         One line that says what is wrong with an argument.
     """
-    how, loaded = sampling(steps, guidance, guidance_interval, seed), load_model(model, device)
+    how, loaded = sampling(steps, guidance, guidance_interval, temperature, seed), load_model(model, device)
     asked = ask(text, loaded, language=language, notation=notation)
     job = _job(asked, loaded, first_pose, keyframes, seconds, frames, fps, seed)
     return _finished([_soften(job, softness, how, loaded)], how, loaded)[0]
@@ -113,8 +116,8 @@ def generate(text: Asked, *, language: str = "und", notation: str | None = None,
 def generate_steps(text: Asked, *, language: str = "und", notation: str | None = None, first_pose: Pose | None = None,
                    keyframes: Mapping[float, Pose] | None = None, softness: float = 0.0, seconds: float | None = None,
                    frames: int | None = None, fps: float = 25.0, steps: int = 8, guidance: float = 2.0,
-                   guidance_interval: tuple[float, float] = EVERYWHERE, seed: int = 0, device: str = "cpu",
-                   model: Model = None) -> Iterator[Pose]:
+                   guidance_interval: tuple[float, float] = EVERYWHERE, temperature: float = TEMPERATURE,
+                   seed: int = 0, device: str = "cpu", model: Model = None) -> Iterator[Pose]:
     """`generate`, step by step: yields the pose as it is after every step. The last is what `generate` returns.
 
     Parameters are those of `generate`; they are checked at once.
@@ -123,7 +126,7 @@ def generate_steps(text: Asked, *, language: str = "und", notation: str | None =
     ------
     Pose
     """
-    how, loaded = sampling(steps, guidance, guidance_interval, seed), load_model(model, device)
+    how, loaded = sampling(steps, guidance, guidance_interval, temperature, seed), load_model(model, device)
     asked = ask(text, loaded, language=language, notation=notation)
     job = _soften(_job(asked, loaded, first_pose, keyframes, seconds, frames, fps, seed), softness, how, loaded)
     return (_poses([job], estimate)[0] for estimate in _walk([job], how, loaded))
@@ -134,6 +137,7 @@ def generate_many(texts: Sequence[Asked], *, language: str = "und", notation: st
                   seconds: float | Sequence[float | None] | None = None,
                   frames: int | Sequence[int | None] | None = None, fps: float | Sequence[float] = 25.0,
                   steps: int = 8, guidance: float = 2.0, guidance_interval: tuple[float, float] = EVERYWHERE,
+                  temperature: float = TEMPERATURE,
                   seed: int | Sequence[int] = 0, device: str = "cpu", model: Model = None,
                   progress: bool = False) -> list[Pose]:
     """`generate` for many texts in batches of about equal length; what becomes of one does not depend on the others, up
@@ -163,7 +167,7 @@ def generate_many(texts: Sequence[Asked], *, language: str = "und", notation: st
     loaded, count = load_model(model, device), len(texts)
     firsts, lengths, numbers, rates, seeds = (_for_each(values, count, name) for values, name in (
         (first_pose, "first_pose"), (seconds, "seconds"), (frames, "frames"), (fps, "fps"), (seed, "seed")))
-    how = [sampling(steps, guidance, guidance_interval, one) for one in seeds]
+    how = [sampling(steps, guidance, guidance_interval, temperature, one) for one in seeds]
     jobs = []
     for i, text in enumerate(texts):
         try:
@@ -206,7 +210,7 @@ def predict_seconds(text: Asked, *, language: str = "und", notation: str | None 
     asked = ask(text, loaded, language=language, notation=notation)
     if asked is None:
         raise ValueError("there is no text to tell the length from: give seconds or frames")
-    sampling(1, 1.0, EVERYWHERE, seed or 0)
+    sampling(1, 1.0, EVERYWHERE, TEMPERATURE, seed or 0)
     return _predicted(asked, loaded, 0.0 if seed is None else float(np.random.default_rng(seed).standard_normal()))
 
 

@@ -13,7 +13,7 @@ from pose_diffusion.diffusion.model import Estimate, PoseDiffusion
 from pose_diffusion.layout import locate
 from pose_diffusion.notation import Embedding, Text
 from pose_diffusion.tasks.refine import Canvas, Chunk, Model, kept_points, load_model, observe
-from pose_diffusion.tasks.sampling import EVERYWHERE, Sampling, made_confidence, sampling
+from pose_diffusion.tasks.sampling import EVERYWHERE, TEMPERATURE, Sampling, made_confidence, sampling
 from pose_diffusion.tasks.texts import Asked, ask
 
 Frames = tuple[int, int] | slice | None
@@ -53,8 +53,8 @@ class _Job:
 
 def regenerate(pose: Pose, *, frames: Frames = None, points: Points = None, text: Asked = None, language: str = "und",
                notation: str | None = None, steps: int = 8, guidance: float = 2.0,
-               guidance_interval: tuple[float, float] = EVERYWHERE, seed: int = 0, device: str = "cpu",
-               model: Model = None) -> Pose:
+               guidance_interval: tuple[float, float] = EVERYWHERE, temperature: float = TEMPERATURE,
+               seed: int = 0, device: str = "cpu", model: Model = None) -> Pose:
     """Make a part of a pose anew.
 
     Parameters
@@ -68,7 +68,7 @@ def regenerate(pose: Pose, *, frames: Frames = None, points: Points = None, text
         model knows. What is not among them is known to the model: to move a whole arm name its body points, too.
     text : str, Text, Embedding or None
         What is signed in these frames; None for whatever fits to the rest.
-    language, notation, guidance, guidance_interval, seed, device, model
+    language, notation, guidance, guidance_interval, temperature, seed, device, model
         As in `generate`.
     steps : int
         1 to 1000. 1 is the mean of all that fits, more draw one of it.
@@ -91,7 +91,7 @@ def regenerate(pose: Pose, *, frames: Frames = None, points: Points = None, text
     ValueError
         One line that says what is wrong with the pose, the text or an argument.
     """
-    how, loaded = sampling(steps, guidance, guidance_interval, seed), load_model(model, device)
+    how, loaded = sampling(steps, guidance, guidance_interval, temperature, seed), load_model(model, device)
     asked = ask(text, loaded, language=language, notation=notation)
     job = _job(numpy_pose(pose), frames, points, asked, loaded)
     return _with(job, deque(_walk(job, how, loaded), maxlen=1).pop())
@@ -99,8 +99,8 @@ def regenerate(pose: Pose, *, frames: Frames = None, points: Points = None, text
 
 def regenerate_steps(pose: Pose, *, frames: Frames = None, points: Points = None, text: Asked = None,
                      language: str = "und", notation: str | None = None, steps: int = 8, guidance: float = 2.0,
-                     guidance_interval: tuple[float, float] = EVERYWHERE, seed: int = 0, device: str = "cpu",
-                     model: Model = None) -> Iterator[Pose]:
+                     guidance_interval: tuple[float, float] = EVERYWHERE, temperature: float = TEMPERATURE,
+                     seed: int = 0, device: str = "cpu", model: Model = None) -> Iterator[Pose]:
     """`regenerate`, step by step: yields the pose as it is after every step. The last is what `regenerate` returns.
 
     Parameters are those of `regenerate`; they are checked at once.
@@ -109,7 +109,7 @@ def regenerate_steps(pose: Pose, *, frames: Frames = None, points: Points = None
     ------
     Pose
     """
-    how, loaded = sampling(steps, guidance, guidance_interval, seed), load_model(model, device)
+    how, loaded = sampling(steps, guidance, guidance_interval, temperature, seed), load_model(model, device)
     asked = ask(text, loaded, language=language, notation=notation)
     job = _job(numpy_pose(pose), frames, points, asked, loaded)
     return (_with(job, estimate) for estimate in _walk(job, how, loaded))

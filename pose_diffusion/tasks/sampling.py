@@ -14,6 +14,7 @@ from pose_diffusion.notation import Embedding, Text
 from pose_diffusion.tasks.refine import LEAST, MOST, Settings, checked_settings
 
 EVERYWHERE = (0.0, math.inf)  # guidance at all noise levels
+TEMPERATURE = .3  # at which clips of tuning signers are recognised best and shake as much as real ones do
 VAGUE = 1.0  # shoulder widths of expected error at which a made point's confidence has fallen to 1/e
 
 
@@ -27,10 +28,13 @@ class Sampling:
         Steps, guidance and seed; what is seen is exact.
     interval : tuple of float
         Lowest and highest noise level at which guidance has an effect.
+    temperature : float
+        How large the noise is that sampling starts from.
     """
 
     settings: Settings
     interval: tuple[float, float]
+    temperature: float
 
     def walk(self, model: PoseDiffusion, observation: Observation, seeds: Sequence[int],
              texts: Sequence[Text | Embedding | None], spans: Sequence[tuple[float, float]]) -> Iterator[Estimate]:
@@ -53,10 +57,11 @@ class Sampling:
         if any(text is not None for text in texts):
             condition = model.condition(texts, spans)
         return model.sample(observation, steps=self.settings.steps, seeds=seeds, guidance=self.settings.guidance,
-                            guidance_interval=self.interval, condition=condition)
+                            guidance_interval=self.interval, temperature=self.temperature, condition=condition)
 
 
-def sampling(steps: int, guidance: float, interval: tuple[float, float], seed: int) -> Sampling:
+def sampling(steps: int, guidance: float, interval: tuple[float, float], temperature: float,
+             seed: int) -> Sampling:
     """How to sample, checked.
 
     Raises
@@ -68,7 +73,9 @@ def sampling(steps: int, guidance: float, interval: tuple[float, float], seed: i
     low, high = map(float, interval)
     if not 0 <= low <= high:
         raise ValueError(f"guidance_interval must be two noise levels from 0 up, the lower first, not {interval}")
-    return Sampling(settings, (low, high))
+    if not 0 <= temperature <= 1:
+        raise ValueError(f"temperature must be from 0 (the mean) to 1, not {temperature}")
+    return Sampling(settings, (low, high), float(temperature))
 
 
 def made_confidence(error: np.ndarray) -> np.ndarray:

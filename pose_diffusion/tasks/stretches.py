@@ -84,7 +84,8 @@ def sampled(stretches: Sequence[Stretch], look: Look, how: Sampling, model: Pose
     condition = _condition(stretches, lengths, look.fps, model)
     settings = how.settings
     walk = model.sample(observe(clips, settings), steps=settings.steps, seeds=[settings.seed],
-                        guidance=settings.guidance, guidance_interval=how.interval, condition=condition)
+                        guidance=settings.guidance, guidance_interval=how.interval, temperature=how.temperature,
+                        condition=condition)
     for estimate in walk:
         yield decode(with_estimate(clips, free[None], estimate, 0))
 

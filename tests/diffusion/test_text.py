@@ -127,3 +127,17 @@ def test_sizes_that_do_not_fit_are_refused() -> None:
         checked_config(DenoiserConfig(embedding_width=4).as_dict())
     with pytest.raises(ValueError, match="multiple of 4"):
         checked_config(DenoiserConfig(condition_width=6, text_layers=1).as_dict())
+
+
+def test_temperature_scales_the_distance_of_a_sample_from_the_mean() -> None:
+    model = random_model(TINY_WITH_TEXT)
+    nothing = torch.zeros(1, 24, len(model.layout), 3)
+    known = observe(nothing, torch.zeros(nothing.shape[:3], dtype=torch.bool))
+
+    def end(temperature: float, steps: int = 4) -> Tensor:
+        *_, last = model.sample(known, steps=steps, temperature=temperature)
+        return last.xyz
+
+    mean = end(1., steps=1)
+    far = [float((end(temperature) - mean).norm()) for temperature in (1., .3)]
+    assert far[1] < .6 * far[0]
