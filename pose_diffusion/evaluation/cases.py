@@ -14,7 +14,7 @@ import numpy as np
 
 from pose_diffusion.corruption import CASES, LEVELS, corrupt
 from pose_diffusion.layout import BODY, HOLISTIC
-from pose_diffusion.training.data import Pack
+from pose_diffusion.training.data import HANDS_ONLY, Pack
 
 TEST_CLIPS = Path(__file__).with_name("test_clips.txt")
 UNSEEN = ("Mujster__Sign-Language-DL", "Rishi-11-2__Sign_Language_Detection",
@@ -153,7 +153,8 @@ def draw_clips(counts: dict[str, int]) -> dict[str, list[str]]:
     training = []
     for lexicon in (False, True):
         sources = [name for name in sorted(counts)
-                   if name not in UNSEEN + TUNING + LEFT_OUT and name.startswith("lexicon-") == lexicon]
+                   if name not in UNSEEN + TUNING + LEFT_OUT and not name.startswith(HANDS_ONLY)
+                   and name.startswith("lexicon-") == lexicon]
         wanted = sum(name.startswith("lexicon-") == lexicon for name in unseen)
         for name, share in zip(sources, np.array_split(np.arange(wanted), len(sources))):
             training += _draw(name, counts[name], len(share))
@@ -166,8 +167,9 @@ def _draw(source: str, count: int, wanted: int) -> list[str]:
 
 
 def training_clips(pack: Pack) -> np.ndarray:
-    """The clips of all sources that a network, the mixture and SmoothNet may learn from."""
-    return pack.select([name for name in pack.sources if name not in UNSEEN + TUNING])
+    """The clips of all sources of people that a network, the mixture and SmoothNet may learn from."""
+    return pack.select([name for name in pack.sources
+                        if name not in UNSEEN + TUNING and not name.startswith(HANDS_ONLY)])
 
 
 def damage(pack: Pack, clips: Sequence[int], row: Row) -> Trial:
