@@ -66,6 +66,30 @@ def bone_length(bones: Tensor, lengths: Tensor, std: float | Tensor) -> Energy:
     return energy
 
 
+def steady_bones(bones: Tensor, valid: Tensor, std: float) -> Energy:
+    """Bones of unknown length that keep it: the sum over frames and bones of ``(length - mean) ** 2 / (2 std ** 2)``,
+    the mean being that bone's over the frames of its sample.
+
+    Parameters
+    ----------
+    bones : Tensor ``(bones, 2)``, int64
+        The two points of each bone.
+    valid : Tensor ``(batch, frames)``, bool
+        False on padding, which does not count.
+    std : float
+        Above 0, in the units of the points. At .05 shoulder widths bones of samples vary as those of real captures.
+    """
+    spread, counted = _positive("std of a bone length", std, valid.float()), valid.unsqueeze(-1)
+
+    def energy(points: Tensor) -> Tensor:
+        bone = points[:, :, bones[:, 0]] - points[:, :, bones[:, 1]]
+        length = (bone.square().sum(-1) + 1e-12).sqrt()  # as in `bone_length`
+        mean = (length * counted).sum(1, keepdim=True) / counted.sum(1, keepdim=True).clamp(min=1)
+        return ((length - mean) / spread * counted).square().sum(dim=(1, 2)) / 2
+
+    return energy
+
+
 def add(*energies: Energy) -> Energy:
     """Several energies at once: independent things known, so that their values add up. At least one."""
     if not energies:

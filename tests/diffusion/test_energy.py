@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pose_diffusion.diffusion.energy import Energy, add, bone_length, guide, pin
+from pose_diffusion.diffusion.energy import Energy, add, bone_length, guide, pin, steady_bones
 from pose_diffusion.diffusion.sampler import Denoiser, initial_noise, sample
 from pose_diffusion.diffusion.schedule import karras_sigmas
 
@@ -47,6 +47,34 @@ def test_pin_is_the_negative_log_likelihood_of_the_pinned_points() -> None:
     likelihood = torch.distributions.Normal(target, 0.3)
     expected = (likelihood.log_prob(target) - likelihood.log_prob(points)) * mask[..., None]
     torch.testing.assert_close(energy, expected.sum((1, 2, 3)))
+
+
+def test_steady_bones_is_how_much_lengths_vary_in_what_is_valid() -> None:
+    points, bones = normal(2, FRAMES, POINTS, 3), torch.tensor([[0, 1], [1, 3], [4, 2]])
+    valid = torch.tensor([[True] * FRAMES, [True] * (FRAMES - 1) + [False]])
+    found = steady_bones(bones, valid, .2)(points)
+    for i, frames in enumerate((FRAMES, FRAMES - 1)):
+        length = (points[i, :frames, bones[:, 0]] - points[i, :frames, bones[:, 1]]).norm(dim=-1)
+        expected = frames * float(length.var(0, correction=0).sum()) / (2 * .2**2)
+        assert float(found[i]) == pytest.approx(expected, rel=1e-4)
+    stretched = points.clone()
+    stretched[1, -1] *= 100  # padding
+    torch.testing.assert_close(steady_bones(bones, valid, .2)(stretched), found)
+    still = points[:, :1].expand(-1, FRAMES, -1, -1)
+    assert float(steady_bones(bones, valid, .2)(still).max()) < 1e-8
+
+
+def test_guided_samples_have_steadier_bones() -> None:
+    clean, bones = normal(2, FRAMES, 3 * POINTS), torch.tensor([[0, 1], [2, 3]])
+    valid = torch.ones(2, FRAMES, dtype=torch.bool)
+    steadier = guided(clean, steady_bones(bones, valid, .05), sigma=1.)
+
+    def varied(state: Tensor) -> Tensor:
+        points = to_points(state)
+        return (points[:, :, bones[:, 0]] - points[:, :, bones[:, 1]]).norm(dim=-1).std(1).mean()
+
+    assert float(varied(steadier)) < .2 * float(varied(clean))
+    assert bool(torch.isfinite(steadier).all())
 
 
 def test_pins_may_differ_from_sample_to_sample_and_in_their_std() -> None:
