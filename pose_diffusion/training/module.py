@@ -279,6 +279,11 @@ class PoseData(LightningDataModule):
         """The texts of the clips trained on."""
         return frozenset(text for clip in self.clips for text in self.pack.texts.get(int(clip), ()))
 
+    @property
+    def embedding_width(self) -> int:
+        """Width of the embeddings of texts in the file; 0 where it has none."""
+        return next((len(value) for value in self.pack.embeddings.values()), 0)
+
     def _hands(self) -> np.ndarray:
         return self.pack.select([name for name in self.pack.sources if name.startswith(HANDS_ONLY)])
 

@@ -82,6 +82,20 @@ def checkpoints(settings: dict[str, Any]) -> Path:
     return Path(settings["default_root_dir"]) / "checkpoints"
 
 
+def _check_embeddings(module: PoseModule, width: int) -> None:
+    """Refuse a network that would hear nothing of the embeddings in the data, or one for embeddings without any."""
+    understood = module.denoiser.config.embedding_width
+    if module.denoiser.text is None or width == understood:
+        return
+    if width:
+        raise ValueError(f"the packed file has embeddings of texts of width {width}, the network is for "
+                         f"{f'width {understood}' if understood else 'none'}: "
+                         f"set --model.denoiser.embedding_width {width}")
+    if "text.project.weight" not in module.started:  # a model of embeddings may learn more words
+        raise ValueError(f"the network is for embeddings of texts of width {understood}, the packed file has none: "
+                         "pack it with --embeddings, or set --model.denoiser.embedding_width 0")
+
+
 def fit(module: PoseModule, data: PoseData, settings: dict[str, Any], out: str | os.PathLike[str],
         last: Path | None = None) -> float:
     """Train, and leave the best model in a folder.
@@ -105,7 +119,13 @@ def fit(module: PoseModule, data: PoseData, settings: dict[str, Any], out: str |
     -------
     float
         The best score: the ratio on the sources held out, or its geometric mean with that on the clips kept back.
+
+    Raises
+    ------
+    ValueError
+        If the network is for embeddings of texts of another width than those of the data.
     """
+    _check_embeddings(module, data.embedding_width)
     best = KeepBest(out, data.texts if module.denoiser.text is not None else frozenset())
     checkpoint = ModelCheckpoint(checkpoints(settings), filename="best", monitor=MONITOR, save_last=True,
                                  enable_version_counter=False)

@@ -47,12 +47,15 @@ class Source:
         How many clips.
     timed : bool
         Whether the frame rate of the poses is the recording's.
+    embeddings : np.ndarray, optional
+        `(number, width)` float16: a user's own embedding of what is signed in each clip.
     """
 
     name: str
     clips: Iterable[tuple[Pose, Texts]]
     number: int
     timed: bool
+    embeddings: np.ndarray | None = None
 
 
 def keypoint_header(width: int, height: int, layout: Layout = HOLISTIC) -> PoseHeader:

@@ -3,7 +3,7 @@
 The columns are those of the ecosystem's transcription data: `pose` (a path below the folder of poses), `text`,
 `language` (ISO 639-3 of the signed language; `videoLanguage` is read as well), `start` and `end` in milliseconds.
 `source` names the signer and camera. Other columns are not read. Rows of the same span of a file are one clip with
-several texts, e.g. its gloss and its SignWriting.
+several texts, e.g. its gloss and its SignWriting. A `.npy` file beside it may hold an embedding of each row's text.
 """
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+import numpy as np
 from pose_format import Pose
 from pose_format.numpy import NumPyPoseBody
 
@@ -26,6 +27,9 @@ MAX_ROWS = 1_000_000
 MAX_POSE_BYTES = 1 << 31  # two hours of full Holistic at 25 frames per second
 MAX_NAME = 100  # characters of a source's name
 MAX_MILLISECONDS = 1e9  # eleven days: a time beyond is no time of a recording
+MAX_EMBEDDING_BYTES = 1 << 32  # of a file: a million rows of 1024 float32
+MAX_WIDTH = 65536  # of an embedding, as of a model's configuration
+BLOCK = 256  # rows of embeddings converted at a time
 NEEDED, OPTIONAL = ("pose", "text"), ("language", "start", "end", "source")
 OTHER_NAMES = {"videolanguage": "language"}
 
@@ -57,7 +61,7 @@ class Row:
     source: str
 
 
-def csv_sources(table: Path, folder: Path) -> list[Source]:
+def csv_sources(table: Path, folder: Path, embeddings: np.ndarray | None = None) -> list[Source]:
     """The sources of a CSV. Every row is checked before the first pose is read.
 
     Parameters
@@ -66,6 +70,8 @@ def csv_sources(table: Path, folder: Path) -> list[Source]:
         The CSV, in UTF-8 with commas.
     folder : Path
         Where the paths of its column `pose` begin.
+    embeddings : np.ndarray, optional
+        `(rows, width)`, one for each row below the header that is not blank. A clip gets that of its first row.
 
     Returns
     -------
@@ -75,12 +81,75 @@ def csv_sources(table: Path, folder: Path) -> list[Source]:
     Raises
     ------
     PoseFileError
-        With the line that is wrong. Reading a clip raises it too, if its pose is none or ends before its span begins.
+        With the line that is wrong, or if there is not one embedding for each row. Reading a clip raises it too, if its
+        pose is none or ends before its span begins.
     """
-    of_source: dict[str, dict[tuple[Path, float, float], list[Row]]] = {}
-    for row in read_rows(table, folder):
-        of_source.setdefault(row.source, {}).setdefault((row.pose, row.start, row.end), []).append(row)
-    return [Source(name, _clips(table, list(spans.values())), len(spans), True) for name, spans in of_source.items()]
+    rows = read_rows(table, folder)
+    if embeddings is not None and len(embeddings) != len(rows):
+        raise PoseFileError(table, f"{len(rows)} rows below the header, but {len(embeddings)} embeddings: give one for "
+                            "each row, in the same order")
+    of_source: dict[str, dict[tuple[Path, float, float], list[int]]] = {}
+    for number, row in enumerate(rows):
+        of_source.setdefault(row.source, {}).setdefault((row.pose, row.start, row.end), []).append(number)
+    return [Source(name, _clips(table, [[rows[i] for i in span] for span in spans.values()]), len(spans), True,
+                   None if embeddings is None else embeddings[[span[0] for span in spans.values()]])
+            for name, spans in of_source.items()]
+
+
+def read_embeddings(path: Path) -> np.ndarray:
+    """A user's own embeddings of the texts of a CSV, from a `.npy` file.
+
+    Parameters
+    ----------
+    path : Path
+        An array of floats, a row for each of the CSV. It is mapped, not read: what its header promises is compared with
+        the size of the file before memory is taken.
+
+    Returns
+    -------
+    np.ndarray
+        `(rows, width)` float16.
+
+    Raises
+    ------
+    PoseFileError
+        If it is no such file, larger than 4 GiB, wider than 65536, or has numbers that are not finite as float16.
+    """
+    try:
+        if not path.is_file():
+            raise PoseFileError(path, "no such file: give a .npy file")
+        if path.stat().st_size > MAX_EMBEDDING_BYTES:
+            raise PoseFileError(path, f"more than {MAX_EMBEDDING_BYTES} bytes: save it as float16, or split it and the "
+                                "CSV and make a pack of each part")
+        with open(path, "rb") as file:
+            if file.read(6) != b"\x93NUMPY":
+                raise PoseFileError(path, "not a .npy file: write one with numpy.save")
+        values = np.load(path, mmap_mode="r", allow_pickle=False)
+    except PoseFileError:
+        raise
+    except OSError as error:
+        raise PoseFileError(path, f"it cannot be read ({error.strerror}): check the name and permissions") from error
+    except (ValueError, EOFError, SyntaxError) as error:
+        raise PoseFileError(path, f"not a .npy file of numbers ({' '.join(str(error).split())[:120]}): write one with "
+                            "numpy.save") from error
+    if values.ndim != 2 or values.dtype.kind != "f" or not 1 <= values.shape[1] <= MAX_WIDTH:
+        raise PoseFileError(path, f"{values.dtype} of shape {values.shape}: give floats (rows, width), a row for each "
+                            f"of the CSV, and a width of at most {MAX_WIDTH}")
+    return _halved(path, values)
+
+
+def _halved(path: Path, values: np.ndarray) -> np.ndarray:
+    """Embeddings as float16, if they are finite as that."""
+    out = np.empty(values.shape, np.float16)
+    for begin in range(0, len(values), BLOCK):
+        block = out[begin:begin + BLOCK]
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused below
+            block[:] = values[begin:begin + BLOCK]
+        bad = ~np.isfinite(block).all(1)
+        if bad.any():
+            raise PoseFileError(path, f"row {begin + int(bad.argmax()) + 1} has numbers that are not finite, or beyond "
+                                "65504: leave the row's clip out of the CSV, or scale all to about 1")
+    return out
 
 
 def read_rows(table: Path, folder: Path) -> list[Row]:
