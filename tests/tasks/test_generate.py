@@ -101,10 +101,12 @@ def test_what_is_masked_in_memory_counts_as_missing(real_pose: Pose, model: Pose
     assert np.isfinite(values(result)[seen(result)]).all()
 
 
-def test_the_signer_stays_as_large_and_where_they_are(model: PoseDiffusion) -> None:
+def test_the_signer_stays_as_large_and_where_they_are(model: PoseDiffusion, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In single precision: half makes more of the rounding of pixels than there is."""
+    monkeypatch.setattr(networks, "has_bfloat16", lambda: False)
     pose = constructed_pose(1)
-    result = generate("hello", first_pose=pose, seconds=1, model=model)
-    other = generate("hello", first_pose=moved(pose, 40, 1.5), seconds=1, model=model)
+    result = generate("hello", first_pose=pose, seconds=1, steps=3, model=model)
+    other = generate("hello", first_pose=moved(pose, 40, 1.5), seconds=1, steps=3, model=model)
     here = place(pose)
     expected = values(result)[:, :, here, :2] * 1.5 + 40
     assert np.allclose(values(other)[:, :, here, :2], expected, atol=.5)
