@@ -14,9 +14,9 @@ from pose_format.numpy import NumPyPoseBody
 from pose_diffusion.diffusion.model import PoseDiffusion
 from pose_diffusion.notation import Embedding, Text, read_text
 from pose_diffusion.tasks.appearance import average_header, average_signer, one_person
-from pose_diffusion.tasks.generate import LONGEST, MOST_FPS, SHORTEST, USUAL_FPS
+from pose_diffusion.tasks.generate import LONGEST, SHORTEST, USUAL_FPS
 from pose_diffusion.tasks.inbetween import Timing, checked_timing, join, joined, transition_frames
-from pose_diffusion.tasks.reconciling import Look, check_tempo, reconciled, resampled
+from pose_diffusion.tasks.reconciling import MOST_FPS, Look, check_tempo, reconciled, resampled
 from pose_diffusion.tasks.refine import Model, load_model
 from pose_diffusion.tasks.sampling import EVERYWHERE, TEMPERATURE, Sampling, sampling
 from pose_diffusion.tasks.stretches import Stretch, sampled, unknown, with_rests
@@ -248,7 +248,8 @@ def _one_by_one(score: _Score, how: Sampling, model: PoseDiffusion) -> Iterator[
     for i, part in enumerate(score.parts):
         settings = replace(how.settings, seed=how.settings.seed + i)
         if isinstance(part.sign, Pose):
-            walk = join([part.sign] if done is None else [done, part.sign], score.timing, settings, model)
+            several = [part.sign] if done is None else [done, part.sign]
+            walk = join(several, score.timing, replace(settings, steps=1), model)
         else:
             walk = _next_sign(score, part, done, replace(how, settings=settings), model)
         for so_far in walk:

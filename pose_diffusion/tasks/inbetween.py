@@ -22,10 +22,10 @@ from pose_diffusion.tasks.refine import (
     Settings,
     batches,
     checked_settings,
-    invented_confidence,
     load_model,
     observe,
 )
+from pose_diffusion.tasks.sampling import made_confidence
 
 CONTEXT_SECONDS = 1.0
 LONGEST = 60.0  # seconds, of a transition, a hold or a pause
@@ -309,6 +309,6 @@ def with_estimate(clips: Sequence[Clip], free: np.ndarray, estimate: Estimate, r
     xyz, error = estimate.xyz.cpu().numpy(), estimate.error.cpu().numpy()
     for i, clip in enumerate(clips):
         n = len(clip.xyz)
-        sure = np.where(free[i], invented_confidence(error[row + i, :n]), clip.confidence)
+        sure = np.where(free[i], made_confidence(error[row + i, :n]), clip.confidence)
         out.append(replace(clip, xyz=np.where(free[i, ..., None], xyz[row + i, :n], clip.xyz), confidence=sure))
     return out

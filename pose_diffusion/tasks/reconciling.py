@@ -22,6 +22,9 @@ from pose_diffusion.timeline import fill
 
 COLUMNS = 32  # points that are resampled at a time, so that a long pose does not take many times its memory
 SLOWEST, FASTEST = .1, 10.0  # of tempo
+# A file may claim any rate. Seconds become no more frames than these allow:
+MOST_FPS = 1000
+MOST_GROWTH = 100  # frames that one frame of a pose of another rate becomes
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +47,17 @@ class Look:
 
     @staticmethod
     def of(pose: Pose, layout: Layout, fps: float | None = None) -> Look:
-        """That of a pose, which `checked` has seen; at another rate where that is given."""
+        """That of a pose, which `checked` has seen; at another rate where that is given.
+
+        Raises
+        ------
+        ValueError
+            If the rate is none that poses have.
+        """
+        if (rate := float(pose.body.fps) if fps is None else fps) > MOST_FPS:
+            raise ValueError(f"{rate:g} frames per second are more than {MOST_FPS}: set body.fps to the video's rate")
         people = tuple(measure(pose, person, layout) for person in range(pose.body.data.shape[1]))
-        return Look(pose.header, float(pose.body.fps) if fps is None else fps, people)
+        return Look(pose.header, rate, people)
 
 
 def checked(pose: Pose, layout: Layout, name: str) -> Pose:
@@ -112,6 +123,9 @@ def reconciled(poses: Sequence[Pose], layout: Layout, *, tempo: float = 1.0, nam
     for pose, name in zip(usable, names):
         placed = _placed(_mapped(pose, look, name), measured(pose, layout), look, pose)
         rate = float(pose.body.fps) * tempo
+        if rate * MOST_GROWTH < look.fps:
+            raise ValueError(f"{name} has {rate:g} frames per second at this tempo, what it is to be joined to "
+                             f"{look.fps:g}: set body.fps to the video's rate")
         frames = len(placed.body.data)
         wanted = frames if rate == look.fps else max(1, round((frames - 1) * look.fps / rate) + 1)
         out.append(Pose(look.header, resampled(placed.body, wanted, look.fps)))

@@ -296,6 +296,8 @@ def test_many_joins_are_filled_alike_whether_they_lie_close_or_not(model: PoseDi
     (people(1) + people(1, people=2), {}, "pose 1 shows 2 people, .* 1"),
     (people(1) + [flat(people(1)[0])], {}, "pose 1 has 2 dimensions, .* 3"),
     (people(1) + [Pose(people(1)[0].header, people(1)[0].body[:0])], {}, "pose 1: the pose has no frames"),
+    (people(2, fps=1e6), {"hold": 60.}, "1e.06 frames per second are more than 1000"),
+    (people(1) + people(1, fps=.01), {}, "pose 1 has 0.01 frames per second"),
     (people(2), {"seconds": -1}, "seconds must be from 0 to 60"),
     (people(2), {"hold": float("nan")}, "hold must be from 0 to 60"),
     (people(2), {"pause": 61}, "pause must be from 0 to 60"),
