@@ -147,7 +147,7 @@ def read(texts: Sequence[Text | Embedding | None], embedding_width: int) -> Text
                       torch.zeros(len(ids), max(1, most), dtype=torch.bool))
     for i, text in enumerate(texts):
         batch.ids[i, :len(ids[i])] = torch.from_numpy(ids[i])
-        batch.embedding[i, :len(embeddings[i])] = torch.from_numpy(np.asarray(embeddings[i], np.float32))
+        batch.embedding[i, :len(embeddings[i])] = torch.tensor(np.asarray(embeddings[i], np.float32))
         batch.embedded[i, :len(embeddings[i])] = True
         if isinstance(text, Text) and text.notation == "picture":
             batch.picture[i] = torch.tensor(picture(text))
