@@ -25,6 +25,7 @@ from pose_diffusion.training.data import HANDS_ONLY, Pack, load
 EDGES = (.2, .3, .4, .5)  # seconds
 TRAINING_CLIPS = 360
 DRAWS = 1000
+FILTER = "spoken-to-signed"
 
 
 def main() -> None:
@@ -72,6 +73,8 @@ def report(name: str, cuts: Sequence[Join], methods: dict[str, Run]) -> None:
         low, high = interval(errors[method], errors[best])
         ratio = f"{errors[method].mean() / errors[best].mean():.2f} ({low:.2f}-{high:.2f})"
         print(f"| {method} | {' | '.join(cells)} | {ratio} | {jerks[method].mean() / real.mean():.2f} |", flush=True)
+    whole = joins.jerks(cuts, joins.BASELINES[FILTER]([cut.known for cut in cuts]))
+    print(f"\nJerk of {FILTER} with all that its filter does to the clip around: {whole.mean() / real.mean():.2f}")
 
 
 def interval(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float]:
