@@ -131,7 +131,7 @@ class Generate(_Transform):
     notation: str | None = None
     seconds: float | None = None
     steps: int = 8
-    guidance: float = 2.0
+    guidance: float = 1.5
     seed: int = 0
     device: str = "cpu"
     model: str | Path | PoseDiffusion | None = None
@@ -159,7 +159,7 @@ class Regenerate(_Transform):
     language: str = "und"
     notation: str | None = None
     steps: int = 8
-    guidance: float = 2.0
+    guidance: float = 1.5
     seed: int = 0
     device: str = "cpu"
     model: str | Path | PoseDiffusion | None = None

@@ -48,12 +48,12 @@ def add_sampling_options(parser: argparse.ArgumentParser, *, steps: int, guidanc
         group.add_argument("--guidance", type=number(float, 0, 100), default=guidance, metavar="X",
                            help="how closely to follow the text: 0 not at all, 1 as it was learnt, more exaggerates "
                                 f"(default: {guidance:g})")
-        group.add_argument("--temperature", type=number(float, 0, 1), default=0.3, metavar="X",
+        group.add_argument("--temperature", type=number(float, 0, 1), default=0.2, metavar="X",
                            help="how far samples are from the mean: less is plausible more often, more is livelier and "
-                                "varies more (default: 0.3)")
+                                "varies more (default: 0.2)")
     if interval:
-        group.add_argument("--guidance-interval", nargs=2, type=number(float, 0, INFINITE), default=(0.0, INFINITE),
-                           metavar=("LOW", "HIGH"), help="guide only at noise levels between these (default: 0 inf)")
+        group.add_argument("--guidance-interval", nargs=2, type=number(float, 0, INFINITE), default=(2.0, INFINITE),
+                           metavar=("LOW", "HIGH"), help="guide only at noise levels between these, which go from 20 to 0.02 (default: 2 inf)")
     group.add_argument("--seed", type=number(int, 0, 2**63 - 1), default=0, metavar="N",
                        help="the same seed gives the same result, another one another (default: 0)")
     group.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps, ... (default: cpu)")

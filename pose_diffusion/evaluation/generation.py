@@ -19,7 +19,7 @@ from pose_diffusion.evaluation.cases import INNER, NOMINAL_FPS, TUNING, UNSEEN
 from pose_diffusion.evaluation.recognition import FRAMES, resampled, word
 from pose_diffusion.layout import HOLISTIC
 from pose_diffusion.notation import Text
-from pose_diffusion.tasks.sampling import TEMPERATURE
+from pose_diffusion.tasks.sampling import INTERVAL, TEMPERATURE
 from pose_diffusion.training.data import HANDS_ONLY, Pack
 
 BATCH = 64  # clips of a batch
@@ -134,7 +134,7 @@ def generate(model: PoseDiffusion, some: Sequence[Task], *, steps: int, guidance
         condition = model.condition([task.text for task in part], spans) if told else None
         seeds = [(seed * 7919 + task.clip) % 2**32 for task in part]
         *_, last = model.sample(observe(part, counts, posed), steps=steps, seeds=seeds, guidance=guidance,
-                                temperature=TEMPERATURE, condition=condition)
+                                guidance_interval=INTERVAL, temperature=TEMPERATURE, condition=condition)
         points = last.xyz.float().cpu().numpy()
         yield [(xyz[:count], np.ones(xyz[:count].shape[:2], np.float32)) for xyz, count in zip(points, counts)]
 

@@ -30,7 +30,7 @@ from pose_diffusion.training.data import Pack, kept_back
 
 GUIDANCE = (0., 1., 1.5, 2., 3., 4., 6.)
 STEPS = (1, 2, 4, 8, 16, 50)
-USUAL_STEPS, USUAL_GUIDANCE = 8, 2.
+USUAL_STEPS, USUAL_GUIDANCE = 8, 1.5
 REAL, ANOTHER, NEAREST, MEAN, HELD = ("real clips", "another real clip of the signer", "nearest neighbour", "mean clip",
                                       "first pose held")
 MODEL, LENGTH, ALONE = "generated", "generated, length predicted", "generated, first pose not told"

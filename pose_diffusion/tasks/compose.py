@@ -18,7 +18,7 @@ from pose_diffusion.tasks.generate import LONGEST, SHORTEST, USUAL_FPS
 from pose_diffusion.tasks.inbetween import Timing, checked_timing, join, joined, transition_frames
 from pose_diffusion.tasks.reconciling import MOST_FPS, Look, check_tempo, reconciled, resampled
 from pose_diffusion.tasks.refine import Model, load_model
-from pose_diffusion.tasks.sampling import EVERYWHERE, TEMPERATURE, Sampling, sampling
+from pose_diffusion.tasks.sampling import GUIDANCE, INTERVAL, TEMPERATURE, Sampling, sampling
 from pose_diffusion.tasks.stretches import Stretch, sampled, unknown, with_rests
 from pose_diffusion.tasks.texts import ask
 
@@ -76,8 +76,8 @@ class _Score:
 
 def compose(items: Sequence[Item], *, language: str = "und", first_pose: Pose | None = None, together: bool = False,
             seconds: float | None = None, hold: float = 0.0, pause: float = 0.0, tempo: float = 1.0,
-            fps: float | None = None, steps: int = 8, guidance: float = 2.0,
-            guidance_interval: tuple[float, float] = EVERYWHERE, temperature: float = TEMPERATURE,
+            fps: float | None = None, steps: int = 8, guidance: float = GUIDANCE,
+            guidance_interval: tuple[float, float] = INTERVAL, temperature: float = TEMPERATURE,
             seed: int = 0, device: str = "cpu", model: Model = None) -> Pose:
     """Sign several texts and poses in one.
 
@@ -132,8 +132,8 @@ def compose(items: Sequence[Item], *, language: str = "und", first_pose: Pose | 
 
 def compose_steps(items: Sequence[Item], *, language: str = "und", first_pose: Pose | None = None,
                   together: bool = False, seconds: float | None = None, hold: float = 0.0, pause: float = 0.0,
-                  tempo: float = 1.0, fps: float | None = None, steps: int = 8, guidance: float = 2.0,
-                  guidance_interval: tuple[float, float] = EVERYWHERE, temperature: float = TEMPERATURE,
+                  tempo: float = 1.0, fps: float | None = None, steps: int = 8, guidance: float = GUIDANCE,
+                  guidance_interval: tuple[float, float] = INTERVAL, temperature: float = TEMPERATURE,
                   seed: int = 0, device: str = "cpu", model: Model = None) -> Iterator[Pose]:
     """`compose`, step by step. Parameters are those of `compose`; they are checked at once.
 

@@ -16,7 +16,7 @@ from pose_diffusion.diffusion.model import Estimate, PoseDiffusion
 from pose_diffusion.notation import Embedding, Text
 from pose_diffusion.tasks.appearance import Known, Times, known_frames
 from pose_diffusion.tasks.refine import Model, batches, load_model, observe
-from pose_diffusion.tasks.sampling import EVERYWHERE, TEMPERATURE, Sampling, made_confidence, sampling
+from pose_diffusion.tasks.sampling import GUIDANCE, INTERVAL, TEMPERATURE, Sampling, made_confidence, sampling
 from pose_diffusion.tasks.texts import Asked, ask
 
 SHORTEST, LONGEST = .2, 30.0  # seconds, of a predicted length
@@ -41,8 +41,8 @@ class _Job:
 
 def generate(text: Asked, *, language: str = "und", notation: str | None = None, first_pose: Pose | None = None,
              keyframes: Mapping[float, Pose] | None = None, softness: float = 0.0, seconds: float | None = None,
-             frames: int | None = None, fps: float = 25.0, steps: int = 8, guidance: float = 2.0,
-             guidance_interval: tuple[float, float] = EVERYWHERE, temperature: float = TEMPERATURE,
+             frames: int | None = None, fps: float = 25.0, steps: int = 8, guidance: float = GUIDANCE,
+             guidance_interval: tuple[float, float] = INTERVAL, temperature: float = TEMPERATURE,
              seed: int = 0, device: str = "cpu", model: Model = None) -> Pose:
     """Sign a text.
 
@@ -79,7 +79,8 @@ def generate(text: Asked, *, language: str = "und", notation: str | None = None,
         Scale of classifier-free guidance: 0 ignores the text, 1 is as trained, above follows it more closely. Another
         scale than 0 and 1 has the network run for two.
     guidance_interval : (float, float)
-        Lowest and highest noise level (they go from 20 to .02) at which it has an effect.
+        Lowest and highest noise level (they go from 20 to .02) at which it has an effect; at low noise it makes samples
+        shake.
     temperature : float
         From 0 to 1: how far samples are from the mean. 1 is as far as the model thinks the truth may be; below, there
         is less variety and hands are plausible more often.
@@ -115,8 +116,8 @@ def generate(text: Asked, *, language: str = "und", notation: str | None = None,
 
 def generate_steps(text: Asked, *, language: str = "und", notation: str | None = None, first_pose: Pose | None = None,
                    keyframes: Mapping[float, Pose] | None = None, softness: float = 0.0, seconds: float | None = None,
-                   frames: int | None = None, fps: float = 25.0, steps: int = 8, guidance: float = 2.0,
-                   guidance_interval: tuple[float, float] = EVERYWHERE, temperature: float = TEMPERATURE,
+                   frames: int | None = None, fps: float = 25.0, steps: int = 8, guidance: float = GUIDANCE,
+                   guidance_interval: tuple[float, float] = INTERVAL, temperature: float = TEMPERATURE,
                    seed: int = 0, device: str = "cpu", model: Model = None) -> Iterator[Pose]:
     """`generate`, step by step: yields the pose as it is after every step. The last is what `generate` returns.
 
@@ -136,7 +137,7 @@ def generate_many(texts: Sequence[Asked], *, language: str = "und", notation: st
                   first_pose: Pose | Sequence[Pose | None] | None = None,
                   seconds: float | Sequence[float | None] | None = None,
                   frames: int | Sequence[int | None] | None = None, fps: float | Sequence[float] = 25.0,
-                  steps: int = 8, guidance: float = 2.0, guidance_interval: tuple[float, float] = EVERYWHERE,
+                  steps: int = 8, guidance: float = GUIDANCE, guidance_interval: tuple[float, float] = INTERVAL,
                   temperature: float = TEMPERATURE,
                   seed: int | Sequence[int] = 0, device: str = "cpu", model: Model = None,
                   progress: bool = False) -> list[Pose]:
@@ -210,7 +211,7 @@ def predict_seconds(text: Asked, *, language: str = "und", notation: str | None 
     asked = ask(text, loaded, language=language, notation=notation)
     if asked is None:
         raise ValueError("there is no text to tell the length from: give seconds or frames")
-    sampling(1, 1.0, EVERYWHERE, TEMPERATURE, seed or 0)
+    sampling(1, 1.0, INTERVAL, TEMPERATURE, seed or 0)
     return _predicted(asked, loaded, 0.0 if seed is None else float(np.random.default_rng(seed).standard_normal()))
 
 

@@ -13,7 +13,7 @@ from pose_diffusion.diffusion.model import Estimate, PoseDiffusion
 from pose_diffusion.layout import locate
 from pose_diffusion.notation import Embedding, Text
 from pose_diffusion.tasks.refine import Canvas, Chunk, Model, kept_points, load_model, observe
-from pose_diffusion.tasks.sampling import EVERYWHERE, TEMPERATURE, Sampling, made_confidence, sampling
+from pose_diffusion.tasks.sampling import GUIDANCE, INTERVAL, TEMPERATURE, Sampling, made_confidence, sampling
 from pose_diffusion.tasks.texts import Asked, ask
 
 Frames = tuple[int, int] | slice | None
@@ -52,8 +52,8 @@ class _Job:
 
 
 def regenerate(pose: Pose, *, frames: Frames = None, points: Points = None, text: Asked = None, language: str = "und",
-               notation: str | None = None, steps: int = 8, guidance: float = 2.0,
-               guidance_interval: tuple[float, float] = EVERYWHERE, temperature: float = TEMPERATURE,
+               notation: str | None = None, steps: int = 8, guidance: float = GUIDANCE,
+               guidance_interval: tuple[float, float] = INTERVAL, temperature: float = TEMPERATURE,
                seed: int = 0, device: str = "cpu", model: Model = None) -> Pose:
     """Make a part of a pose anew.
 
@@ -98,8 +98,8 @@ def regenerate(pose: Pose, *, frames: Frames = None, points: Points = None, text
 
 
 def regenerate_steps(pose: Pose, *, frames: Frames = None, points: Points = None, text: Asked = None,
-                     language: str = "und", notation: str | None = None, steps: int = 8, guidance: float = 2.0,
-                     guidance_interval: tuple[float, float] = EVERYWHERE, temperature: float = TEMPERATURE,
+                     language: str = "und", notation: str | None = None, steps: int = 8, guidance: float = GUIDANCE,
+                     guidance_interval: tuple[float, float] = INTERVAL, temperature: float = TEMPERATURE,
                      seed: int = 0, device: str = "cpu", model: Model = None) -> Iterator[Pose]:
     """`regenerate`, step by step: yields the pose as it is after every step. The last is what `regenerate` returns.
 

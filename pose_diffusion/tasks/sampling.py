@@ -13,8 +13,9 @@ from pose_diffusion.diffusion.model import Estimate, PoseDiffusion
 from pose_diffusion.notation import Embedding, Text
 from pose_diffusion.tasks.refine import LEAST, MOST, Settings, checked_settings
 
-EVERYWHERE = (0.0, math.inf)  # guidance at all noise levels
-TEMPERATURE = .3  # at which clips of tuning signers are recognised best and shake as much as real ones do
+# Set on tuning and training signers: so they are recognised about as often as by anything else that was tried, and their
+# bones keep their lengths as those of real captures do.
+GUIDANCE, INTERVAL, TEMPERATURE = 1.5, (2.0, math.inf), .2
 VAGUE = 1.0  # shoulder widths of expected error at which a made point's confidence has fallen to 1/e
 
 
