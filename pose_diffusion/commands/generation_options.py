@@ -53,7 +53,8 @@ def add_sampling_options(parser: argparse.ArgumentParser, *, steps: int, guidanc
                                 "varies more (default: 0.2)")
     if interval:
         group.add_argument("--guidance-interval", nargs=2, type=number(float, 0, INFINITE), default=(2.0, INFINITE),
-                           metavar=("LOW", "HIGH"), help="guide only at noise levels between these, which go from 20 to 0.02 (default: 2 inf)")
+                           metavar=("LOW", "HIGH"), help="guide only at noise levels between these; they go from 20 to 0.02 "
+                                                       "(default: 2 inf)")
     group.add_argument("--seed", type=number(int, 0, 2**63 - 1), default=0, metavar="N",
                        help="the same seed gives the same result, another one another (default: 0)")
     group.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps, ... (default: cpu)")

@@ -101,7 +101,8 @@ def observe(some: Sequence[Task], frames: Sequence[int], posed: bool = True) -> 
     return Observation(xyz, mask, mask, seconds, valid)
 
 
-def generate(model: PoseDiffusion, some: Sequence[Task], *, steps: int, guidance: float, seed: int = 0,
+def generate(model: PoseDiffusion, some: Sequence[Task], *, steps: int, guidance: float,
+             interval: tuple[float, float] = INTERVAL, temperature: float = TEMPERATURE, seed: int = 0,
              lengths: Sequence[int] | None = None, told: bool = True, posed: bool = True) -> Iterator[list[Clip]]:
     """Generate a clip for every task, batch by batch in the order of the tasks.
 
@@ -115,6 +116,8 @@ def generate(model: PoseDiffusion, some: Sequence[Task], *, steps: int, guidance
         Of the sampler.
     guidance : float
         Its scale.
+    interval, temperature
+        As of `PoseDiffusion.sample`; by default those of `tasks.generate`.
     seed : int
         Another seed is another sample.
     lengths : sequence of int, optional
@@ -134,7 +137,7 @@ def generate(model: PoseDiffusion, some: Sequence[Task], *, steps: int, guidance
         condition = model.condition([task.text for task in part], spans) if told else None
         seeds = [(seed * 7919 + task.clip) % 2**32 for task in part]
         *_, last = model.sample(observe(part, counts, posed), steps=steps, seeds=seeds, guidance=guidance,
-                                guidance_interval=INTERVAL, temperature=TEMPERATURE, condition=condition)
+                                guidance_interval=interval, temperature=temperature, condition=condition)
         points = last.xyz.float().cpu().numpy()
         yield [(xyz[:count], np.ones(xyz[:count].shape[:2], np.float32)) for xyz, count in zip(points, counts)]
 

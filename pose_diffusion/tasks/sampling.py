@@ -13,8 +13,8 @@ from pose_diffusion.diffusion.model import Estimate, PoseDiffusion
 from pose_diffusion.notation import Embedding, Text
 from pose_diffusion.tasks.refine import LEAST, MOST, Settings, checked_settings
 
-# Set on tuning and training signers: so they are recognised about as often as by anything else that was tried, and their
-# bones keep their lengths as those of real captures do.
+# Set on tuning and training signers (benchmarks/sampling_settings.py): recognised about as often as with anything else
+# that was tried there, and bones keep their lengths as those of real captures do.
 GUIDANCE, INTERVAL, TEMPERATURE = 1.5, (2.0, math.inf), .2
 VAGUE = 1.0  # shoulder widths of expected error at which a made point's confidence has fallen to 1/e
 
