@@ -52,7 +52,8 @@ def add_sampling_options(parser: argparse.ArgumentParser, *, steps: int, guidanc
                            help="how far samples are from the mean: less is plausible more often, more is livelier and "
                                 "varies more (default: 0.2)")
     if interval:
-        group.add_argument("--guidance-interval", nargs=2, type=number(float, 0, INFINITE), default=(2.0, INFINITE),
+        noise = number(float, 0, INFINITE)
+        group.add_argument("--guidance-interval", nargs=2, type=noise, default=(2.0, INFINITE),
                            metavar=("LOW", "HIGH"), help="guide only at noise levels between these; they go from 20 to 0.02 "
                                                        "(default: 2 inf)")
     group.add_argument("--seed", type=number(int, 0, 2**63 - 1), default=0, metavar="N",
