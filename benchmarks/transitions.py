@@ -20,6 +20,7 @@ from pose_diffusion.evaluation.baselines import Run, pchip, stacked
 from pose_diffusion.evaluation.cases import LEFT_OUT, TUNING, UNSEEN
 from pose_diffusion.evaluation.joins import Join
 from pose_diffusion.evaluation.network import network
+from pose_diffusion.tasks.inbetween import STEPS, TEMPERATURE
 from pose_diffusion.training.data import HANDS_ONLY, Pack, load
 
 EDGES = (.2, .3, .4, .5)  # seconds
@@ -34,10 +35,11 @@ def main() -> None:
     parser.add_argument("--pack", required=True)
     parser.add_argument("--model", help="folder of the model (default: the shipped one)")
     parser.add_argument("--every", type=int, default=1, help="only one in so many clips")
-    parser.add_argument("--steps", type=int, nargs="*", default=[1, 4, 8], help="steps of the network")
+    parser.add_argument("--steps", type=int, nargs="*", default=[1, 8], help="steps of the network at a temperature of 1")
     args = parser.parse_args()
     pack, model = load(args.pack), PoseDiffusion.from_pretrained(args.model)
     methods: dict[str, Run] = {**joins.BASELINES, "PCHIP": stacked(pchip)}
+    methods["network"] = network(model, steps=STEPS, only_masked=True, temperature=TEMPERATURE)
     for steps in args.steps:
         methods[f"network, {steps} step{'s' * (steps > 1)}"] = network(model, steps=steps, only_masked=True)
     for name, clips in groups(pack).items():

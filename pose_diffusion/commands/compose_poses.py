@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--fps", type=number(float, 1, 240), metavar="X",
                         help="frames per second (default: those of the first .pose file, else 25)")
     add_joining_options(parser, 'rest at each "."')
-    add_sampling_options(parser, steps=8, guidance=1.5, interval=True)
+    add_sampling_options(parser, steps=8, temperature=0.2, guidance=1.5, interval=True)
     return parser
 
 

@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     length.add_argument("--frames", type=number(int, 1, 72_000), metavar="N", help="the same, as frames")
     length.add_argument("--sample-length", action="store_true",
                         help="draw the length from what is predicted, with --seed, instead of the most usual one")
-    add_sampling_options(parser, steps=8, guidance=1.5, interval=True)
+    add_sampling_options(parser, steps=8, temperature=0.2, guidance=1.5, interval=True)
     return parser
 
 

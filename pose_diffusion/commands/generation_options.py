@@ -37,8 +37,8 @@ def add_language_option(parser: argparse._ActionsContainer) -> None:
                        help="ISO 639-3 code of the signed language, such as ase (default: und, not known)")
 
 
-def add_sampling_options(parser: argparse.ArgumentParser, *, steps: int, guidance: float | None = None,
-                         interval: bool = False) -> None:
+def add_sampling_options(parser: argparse.ArgumentParser, *, steps: int, temperature: float,
+                         guidance: float | None = None, interval: bool = False) -> None:
     """Add what says how to sample; the numbers are the defaults. Without a text there is no guidance."""
     group = parser.add_argument_group("how to sample")
     group.add_argument("--steps", type=number(int, 1, 1000), default=steps, metavar="N",
@@ -48,14 +48,14 @@ def add_sampling_options(parser: argparse.ArgumentParser, *, steps: int, guidanc
         group.add_argument("--guidance", type=number(float, 0, 100), default=guidance, metavar="X",
                            help="how closely to follow the text: 0 not at all, 1 as it was learnt, more exaggerates "
                                 f"(default: {guidance:g})")
-        group.add_argument("--temperature", type=number(float, 0, 1), default=0.2, metavar="X",
-                           help="how far samples are from the mean: less is plausible more often, more is livelier and "
-                                "varies more (default: 0.2)")
+    group.add_argument("--temperature", type=number(float, 0, 1), default=temperature, metavar="X",
+                       help="how far samples are from the mean: less is plausible more often, more is livelier and "
+                            f"varies more (default: {temperature:g})")
     if interval:
         noise = number(float, 0, INFINITE)
         group.add_argument("--guidance-interval", nargs=2, type=noise, default=(2.0, INFINITE),
-                           metavar=("LOW", "HIGH"), help="guide only at noise levels between these; they go from 20 to 0.02 "
-                                                       "(default: 2 inf)")
+                           metavar=("LOW", "HIGH"),
+                           help="guide only at noise levels between these; they go from 20 to 0.02 (default: 2 inf)")
     group.add_argument("--seed", type=number(int, 0, 2**63 - 1), default=0, metavar="N",
                        help="the same seed gives the same result, another one another (default: 0)")
     group.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps, ... (default: cpu)")

@@ -26,6 +26,8 @@ from pose_diffusion.evaluation.generation import (
 )
 from pose_diffusion.evaluation.network import network
 from pose_diffusion.evaluation.recognition import Recognition, prepare, recognise, word
+from pose_diffusion.tasks.inbetween import STEPS as STEPS_OF_WAYS
+from pose_diffusion.tasks.inbetween import TEMPERATURE
 from pose_diffusion.training.data import Pack, kept_back
 
 GUIDANCE = (0., 1., 1.5, 2., 3., 4., 6.)
@@ -36,7 +38,7 @@ REAL, ANOTHER, NEAREST, MEAN, HELD = ("real clips", "another real clip of the si
 MODEL, LENGTH, ALONE = "generated", "generated, length predicted", "generated, first pose not told"
 EXCHANGED, SILENT = "generated, first pose of another word", "generated, text not told"
 TRUTH = "real"
-JOIN_STEPS = {"network, 1 step": 1, "network, 8 steps": 8}
+JOIN_STEPS = {"network": (STEPS_OF_WAYS, TEMPERATURE), "network, 1 step": (1, 1.), "network, temperature 1": (8, 1.)}
 
 Figures = dict[str, float]
 
@@ -245,7 +247,8 @@ def _joins(setting: Setting) -> dict[str, Figures]:
     if not train or not test:
         return {}
     methods: dict[str, Run] = dict(joins.BASELINES)
-    methods |= {name: network(setting.model, steps=steps, only_masked=True) for name, steps in JOIN_STEPS.items()}
+    methods |= {name: network(setting.model, steps=steps, only_masked=True, temperature=temperature)
+                for name, (steps, temperature) in JOIN_STEPS.items()}
     real = [join.truth for join in test]
     seen = {TRUTH: joins.views(train, [join.truth for join in train])}, {TRUTH: joins.views(test, real)}
     out: dict[str, Figures] = {TRUTH: {"jerk": float(joins.jerks(test, real).mean()), "clips": float(len(test))}}

@@ -108,7 +108,7 @@ def _few_steps(results: Results) -> tuple[str, str, str, bool]:
 
 
 def _join_targets(joins: Mapping[str, Figures]) -> list[tuple[str, str, str, bool]]:
-    one, several = list(JOIN_STEPS)
+    one, several, *_ = JOIN_STEPS
     best = min(joins[name]["error"] for name in BASELINES)
     ratio = joins[one]["error"] / best
     out = [(f"joins: error over that of the best baseline, {one}", f"at most {number(JOIN_ERROR, 2)}", number(ratio),

@@ -15,7 +15,8 @@ FRAMES = 2048  # of a batch, with its padding
 SEED_STEP = 7919  # between the samples of a clip: torch reads only 32 bits of a seed
 
 
-def network(model: PoseDiffusion, *, steps: int = 1, only_masked: bool = False, hypotheses: int = 0) -> Run:
+def network(model: PoseDiffusion, *, steps: int = 1, only_masked: bool = False, hypotheses: int = 0,
+            temperature: float = 1.0) -> Run:
     """A method: what the model makes of clips.
 
     Parameters
@@ -28,13 +29,15 @@ def network(model: PoseDiffusion, *, steps: int = 1, only_masked: bool = False, 
         Observed points are exact.
     hypotheses : int
         0 gives `(T, K, 3)` per clip; H > 0 gives `(H, T, K, 3)`.
+    temperature : float
+        Of the samples.
     """
     def run(clips: Sequence[Known]) -> list[np.ndarray]:
         out: list[list[np.ndarray]] = [[] for _ in clips]
         for h in range(hypotheses or 1):
             for batch in _batches([len(clip.xyz) for clip in clips]):
                 seeds = [(clips[i].seed + SEED_STEP * h) % 2**32 for i in batch]
-                points = _estimate(model, [clips[i] for i in batch], seeds, steps, only_masked)
+                points = _estimate(model, [clips[i] for i in batch], seeds, steps, only_masked, temperature)
                 for i, xyz in zip(batch, points):
                     out[i].append(xyz[:len(clips[i].xyz), :INNER])
         return [np.stack(samples) if hypotheses else samples[0] for samples in out]
@@ -53,7 +56,8 @@ def _batches(lengths: list[int]) -> list[list[int]]:
     return groups
 
 
-def _estimate(model: PoseDiffusion, clips: list[Known], seeds: list[int], steps: int, only_masked: bool) -> np.ndarray:
+def _estimate(model: PoseDiffusion, clips: list[Known], seeds: list[int], steps: int, only_masked: bool,
+              temperature: float) -> np.ndarray:
     """`(B, T, K, 3)` of one padded batch."""
     frames = max(len(clip.xyz) for clip in clips)
     xyz = torch.zeros(len(clips), frames, len(model.layout), 3)
@@ -66,5 +70,5 @@ def _estimate(model: PoseDiffusion, clips: list[Known], seeds: list[int], steps:
         step = clip.seconds[1] if n > 1 else 0
         seconds[i] = torch.arange(frames) * step
     observation = Observation(xyz, mask, mask & only_masked, seconds, valid)
-    *_, last = model.sample(observation, steps=steps, seeds=seeds)
+    *_, last = model.sample(observation, steps=steps, seeds=seeds, temperature=temperature)
     return last.xyz.float().cpu().numpy()

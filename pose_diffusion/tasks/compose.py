@@ -249,7 +249,7 @@ def _one_by_one(score: _Score, how: Sampling, model: PoseDiffusion) -> Iterator[
         settings = replace(how.settings, seed=how.settings.seed + i)
         if isinstance(part.sign, Pose):
             several = [part.sign] if done is None else [done, part.sign]
-            walk = join(several, score.timing, replace(settings, steps=1), model)
+            walk = join(several, score.timing, settings, model)
         else:
             walk = _next_sign(score, part, done, replace(how, settings=settings), model)
         for so_far in walk:

@@ -25,9 +25,10 @@ from pose_diffusion.tasks.refine import (
     load_model,
     observe,
 )
-from pose_diffusion.tasks.sampling import made_confidence
+from pose_diffusion.tasks.sampling import check_temperature, made_confidence
 
 CONTEXT_SECONDS = 1.0
+STEPS, TEMPERATURE = 8, .25  # on tuning signers as rough as real ways and nearer to them than any straight or bent line
 LONGEST = 60.0  # seconds, of a transition, a hold or a pause
 # How long a hand takes for a way of d shoulder widths: .22 s + .09 s * d, as it does in training clips
 # (benchmarks/movement_time.py), at most .6 s.
@@ -82,8 +83,8 @@ class Plan:
 
 
 def inbetween(poses: Sequence[Pose], *, seconds: float | None = None, context_seconds: float = CONTEXT_SECONDS,
-              hold: float = 0.0, pause: float = 0.0, tempo: float = 1.0, steps: int = 1, guidance: float = 1.0,
-              seed: int = 0, device: str = "cpu", model: Model = None) -> Pose:
+              hold: float = 0.0, pause: float = 0.0, tempo: float = 1.0, steps: int = STEPS, guidance: float = 1.0,
+              temperature: float = TEMPERATURE, seed: int = 0, device: str = "cpu", model: Model = None) -> Pose:
     """Join poses into one: the ways between them are generated.
 
     Parameters
@@ -104,9 +105,11 @@ def inbetween(poses: Sequence[Pose], *, seconds: float | None = None, context_se
     tempo : float
         2 makes all poses twice as fast: signs of dictionaries are slower than signing. From 0.1 to 10.
     steps : int
-        1 to 1000. 1 is the mean of all ways, more draw one of them.
+        1 to 1000. 1 is the mean of all ways, smoother than real ones; more draw one of them.
     guidance : float
         Has no effect: there is no text.
+    temperature : float
+        From 0 to 1: how far from the mean, as in `generate`.
     seed, device, model
         As in `refine`.
 
@@ -124,13 +127,15 @@ def inbetween(poses: Sequence[Pose], *, seconds: float | None = None, context_se
         One line that says what is wrong with a pose or an argument.
     """
     return deque(inbetween_steps(poses, seconds=seconds, context_seconds=context_seconds, hold=hold, pause=pause,
-                                 tempo=tempo, steps=steps, guidance=guidance, seed=seed, device=device, model=model),
+                                 tempo=tempo, steps=steps, guidance=guidance, temperature=temperature, seed=seed,
+                                 device=device, model=model),
                  maxlen=1).pop()
 
 
 def inbetween_steps(poses: Sequence[Pose], *, seconds: float | None = None, context_seconds: float = CONTEXT_SECONDS,
-                    hold: float = 0.0, pause: float = 0.0, tempo: float = 1.0, steps: int = 8, guidance: float = 1.0,
-                    seed: int = 0, device: str = "cpu", model: Model = None) -> Iterator[Pose]:
+                    hold: float = 0.0, pause: float = 0.0, tempo: float = 1.0, steps: int = STEPS,
+                    guidance: float = 1.0, temperature: float = TEMPERATURE, seed: int = 0, device: str = "cpu",
+                    model: Model = None) -> Iterator[Pose]:
     """`inbetween`, step by step: yields the pose as it is after every step. The last is what `inbetween` returns.
 
     Parameters are those of `inbetween`; they are checked at once.
@@ -140,9 +145,10 @@ def inbetween_steps(poses: Sequence[Pose], *, seconds: float | None = None, cont
     Pose
     """
     settings = checked_settings(1.0, True, None, steps, guidance, seed)
+    check_temperature(temperature)
     timing = checked_timing(seconds, hold, [pause] * max(0, len(poses) - 1) + [0.0], context_seconds)
     loaded = load_model(model, device)
-    return join(reconciled(poses, loaded.layout, tempo=tempo), timing, settings, loaded)
+    return join(reconciled(poses, loaded.layout, tempo=tempo), timing, settings, loaded, temperature)
 
 
 def checked_timing(transition: float | None, hold: float, pauses: Sequence[float],
@@ -161,7 +167,8 @@ def checked_timing(transition: float | None, hold: float, pauses: Sequence[float
     return Timing(transition, hold, tuple(pauses), context)
 
 
-def join(poses: Sequence[Pose], timing: Timing, settings: Settings, model: PoseDiffusion) -> Iterator[Pose]:
+def join(poses: Sequence[Pose], timing: Timing, settings: Settings, model: PoseDiffusion,
+         temperature: float = TEMPERATURE) -> Iterator[Pose]:
     """Join poses that are alike: yields after every step.
 
     Parameters
@@ -174,9 +181,11 @@ def join(poses: Sequence[Pose], timing: Timing, settings: Settings, model: PoseD
         Steps and seed.
     model : PoseDiffusion
         That fills the gaps.
+    temperature : float
+        As in `inbetween`.
     """
     plan = planned(poses, timing, model.layout)
-    return _walk(plan, settings, model)
+    return _walk(plan, settings, model, temperature)
 
 
 def planned(poses: Sequence[Pose], timing: Timing, layout: Layout) -> Plan:
@@ -258,7 +267,7 @@ def _chunks(gaps: Sequence[tuple[int, int]], context: int, total: int) -> tuple[
     return tuple(Chunk(low, low, high) for low, _, _, high in out)
 
 
-def _walk(plan: Plan, settings: Settings, model: PoseDiffusion) -> Iterator[Pose]:
+def _walk(plan: Plan, settings: Settings, model: PoseDiffusion, temperature: float) -> Iterator[Pose]:
     if not plan.chunks:
         for _ in range(settings.steps):
             yield Canvas(plan.pose).pose
@@ -267,7 +276,7 @@ def _walk(plan: Plan, settings: Settings, model: PoseDiffusion) -> Iterator[Pose
     clips = [encode(chunk.of(plan.pose), model.layout, normalisations=normalisations) for chunk in plan.chunks]
     free = [wanted(plan, chunk, people) for chunk, people in zip(plan.chunks, clips)]
     groups = batches([chunk.high - chunk.low for chunk in plan.chunks])
-    walks = [_estimates([clip for i in group for clip in clips[i]], settings, model) for group in groups]
+    walks = [_estimates([clip for i in group for clip in clips[i]], settings, model, temperature) for group in groups]
     for parts in zip(*walks):
         canvas = Canvas(plan.pose)
         for group, estimate in zip(groups, parts):
@@ -280,9 +289,11 @@ def _walk(plan: Plan, settings: Settings, model: PoseDiffusion) -> Iterator[Pose
         yield canvas.pose
 
 
-def _estimates(clips: Sequence[Clip], settings: Settings, model: PoseDiffusion) -> Iterator[Estimate]:
+def _estimates(clips: Sequence[Clip], settings: Settings, model: PoseDiffusion,
+               temperature: float) -> Iterator[Estimate]:
     seeds = [settings.seed + clip.person for clip in clips]
-    return model.sample(observe(clips, settings), steps=settings.steps, seeds=seeds, guidance=settings.guidance)
+    return model.sample(observe(clips, settings), steps=settings.steps, seeds=seeds, guidance=settings.guidance,
+                        temperature=temperature)
 
 
 def wanted(plan: Plan, chunk: Chunk, clips: Sequence[Clip]) -> np.ndarray:

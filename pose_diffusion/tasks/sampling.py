@@ -74,8 +74,7 @@ def sampling(steps: int, guidance: float, interval: tuple[float, float], tempera
     low, high = map(float, interval)
     if not 0 <= low <= high:
         raise ValueError(f"guidance_interval must be two noise levels from 0 up, the lower first, not {interval}")
-    if not 0 <= temperature <= 1:
-        raise ValueError(f"temperature must be from 0 (the mean) to 1, not {temperature}")
+    check_temperature(temperature)
     return Sampling(settings, (low, high), float(temperature))
 
 
@@ -85,3 +84,9 @@ def made_confidence(error: np.ndarray) -> np.ndarray:
     and no truth to miss, and as pose-format draws what is below .2 nearly white.
     """
     return np.clip(np.exp(-error / VAGUE), LEAST, MOST).astype(np.float32)
+
+
+def check_temperature(temperature: float) -> None:
+    """Refuse a temperature that is none."""
+    if not 0 <= temperature <= 1:
+        raise ValueError(f"temperature must be from 0 (the mean) to 1, not {temperature}")
