@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--pack", required=True)
     parser.add_argument("--model", help="folder of the model (default: the shipped one)")
     parser.add_argument("--every", type=int, default=1, help="only one in so many clips")
-    parser.add_argument("--steps", type=int, nargs="*", default=[1, 8], help="steps of the network at a temperature of 1")
+    parser.add_argument("--steps", type=int, nargs="*", default=[1, 8], help="of the network at a temperature of 1")
     args = parser.parse_args()
     pack, model = load(args.pack), PoseDiffusion.from_pretrained(args.model)
     methods: dict[str, Run] = {**joins.BASELINES, "PCHIP": stacked(pchip)}

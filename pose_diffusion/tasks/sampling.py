@@ -75,6 +75,8 @@ def sampling(steps: int, guidance: float, interval: tuple[float, float], tempera
     if not 0 <= low <= high:
         raise ValueError(f"guidance_interval must be two noise levels from 0 up, the lower first, not {interval}")
     check_temperature(temperature)
+    if guidance == 0:  # the text is to be ignored, at all noise levels
+        low, high = 0.0, math.inf
     return Sampling(settings, (low, high), float(temperature))
 
 
