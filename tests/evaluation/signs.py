@@ -13,7 +13,7 @@ from pose_diffusion.notation import Text
 from pose_diffusion.training.data import Pack
 from tests.evaluation.constructed import pack
 
-PATHS = {"hello": (.6, 0.), "thank you": (0., .6), "no": (.4, -.4)}
+PATHS = {"hello": (.6, 0.), "thank you": (0., .6), "no": (0., -.6)}
 ARM = np.array([HOLISTIC.index(BODY, "RIGHT_WRIST"), *range(*HOLISTIC.parts["right_hand"].indices(len(HOLISTIC)))])
 
 

@@ -30,7 +30,7 @@ from pose_diffusion.training.data import Pack, kept_back
 from tests.evaluation.signs import signs
 
 RIGHT = HOLISTIC.parts["right_hand"]
-STEPS = 60
+STEPS = 100
 
 
 @pytest.fixture(scope="module")
