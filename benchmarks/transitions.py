@@ -20,7 +20,8 @@ from pose_diffusion.evaluation.baselines import Run, pchip, stacked
 from pose_diffusion.evaluation.cases import LEFT_OUT, TUNING, UNSEEN
 from pose_diffusion.evaluation.joins import Join
 from pose_diffusion.evaluation.network import network
-from pose_diffusion.tasks.inbetween import STEPS, TEMPERATURE
+from pose_diffusion.tasks.inbetween import STEPS
+from pose_diffusion.tasks.sampling import TEMPERATURE
 from pose_diffusion.training.data import HANDS_ONLY, Pack, load
 
 EDGES = (.2, .3, .4, .5)  # seconds

@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     add_joining_options(parser, "how long it is held on, of each file but the last")
     parser.add_argument("--context-seconds", type=number(float, 0, 60), metavar="S",
                         help="how much of what is on both sides of a transition the model looks at (default: 1)")
-    add_sampling_options(parser, steps=8, temperature=0.25)
+    add_sampling_options(parser, steps=8, temperature=0.2)
     return parser
 
 

@@ -27,7 +27,7 @@ from pose_diffusion.evaluation.generation import (
 from pose_diffusion.evaluation.network import network
 from pose_diffusion.evaluation.recognition import Recognition, prepare, recognise, word
 from pose_diffusion.tasks.inbetween import STEPS as STEPS_OF_WAYS
-from pose_diffusion.tasks.inbetween import TEMPERATURE
+from pose_diffusion.tasks.sampling import TEMPERATURE
 from pose_diffusion.training.data import Pack, kept_back
 
 GUIDANCE = (0., 1., 1.5, 2., 3., 4., 6.)

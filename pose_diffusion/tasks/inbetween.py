@@ -28,7 +28,7 @@ from pose_diffusion.tasks.refine import (
 from pose_diffusion.tasks.sampling import check_temperature, made_confidence
 
 CONTEXT_SECONDS = 1.0
-STEPS, TEMPERATURE = 8, .25  # on tuning signers as rough as real ways and nearer to them than any straight or bent line
+STEPS = 8  # at the temperature of generated signs: on tuning signers nearer to real ways than lines, and nearly as rough
 LONGEST = 60.0  # seconds, of a transition, a hold or a pause
 # How long a hand takes for a way of d shoulder widths: .22 s + .09 s * d, as it does in training clips
 # (benchmarks/movement_time.py), at most .6 s.
