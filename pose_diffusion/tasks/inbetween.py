@@ -28,7 +28,7 @@ from pose_diffusion.tasks.refine import (
 from pose_diffusion.tasks.sampling import check_temperature, made_confidence
 
 CONTEXT_SECONDS = 1.0
-STEPS = 8  # at the temperature of generated signs: on tuning signers nearer to real ways than lines, and nearly as rough
+STEPS = 8  # nearer to real ways than lines on tuning signers, and nearly as rough
 LONGEST = 60.0  # seconds, of a transition, a hold or a pause
 # How long a hand takes for a way of d shoulder widths: .22 s + .09 s * d, as it does in training clips
 # (benchmarks/movement_time.py), at most .6 s.
