@@ -25,7 +25,7 @@ from pose_diffusion.tasks.refine import (
     load_model,
     observe,
 )
-from pose_diffusion.tasks.sampling import check_temperature, made_confidence
+from pose_diffusion.tasks.sampling import TEMPERATURE, check_temperature, made_confidence
 
 CONTEXT_SECONDS = 1.0
 STEPS = 8  # nearer to real ways than lines on tuning signers, and nearly as rough
