@@ -4,6 +4,7 @@ from __future__ import annotations
 import csv
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,9 +50,9 @@ def bent_hand(frames: int = 6) -> np.ndarray:
 def write_archive(path: Path, xyz: np.ndarray, lens: list[int], labels: list[str], **more: object) -> Path:
     """An archive as the project's data has them; `xyz` in fractions of the image."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    contents = {"xyz": np.round(xyz * 8192).astype(np.int16), "lens": np.array(lens, np.int32),
-                "labels": np.array(labels), "scale": np.array(8192), **more}
-    np.savez(path, **contents)  # type: ignore[arg-type]
+    contents: Any = {"xyz": np.round(xyz * 8192).astype(np.int16), "lens": np.array(lens, np.int32),
+                     "labels": np.array(labels), "scale": np.array(8192), **more}
+    np.savez(path, **contents)
     return path
 
 
