@@ -97,13 +97,6 @@ def test_playing_pausing_and_keys(tmp_path: Path) -> None:
     assert found["in_select"] == 100
 
 
-def test_it_moves_with_the_browsers_own_frames(tmp_path: Path) -> None:
-    page_of([constructed_pose(250)], tmp_path / "x.html")
-    assert ask(tmp_path / "x.html", """element("speed").value = "2";
-        while (frame() === 0) await new Promise(requestAnimationFrame);
-        return frame();""") > 0
-
-
 def test_panels_of_other_frame_rates_and_lengths_run_by_one_clock(tmp_path: Path) -> None:
     still, fast = constructed_pose(1), constructed_pose(1, fps=50)
     poses = []
