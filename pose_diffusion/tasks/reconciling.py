@@ -15,12 +15,13 @@ from pose_format.pose_header import PoseHeader
 from scipy.interpolate import PchipInterpolator
 
 from pose_diffusion.clip import check_pose, measure, numpy_pose
-from pose_diffusion.layout import WORLD, Layout, header_positions
+from pose_diffusion.layout import BODY, FACE, LEFT_HAND, RIGHT_HAND, WORLD, Layout, header_positions
 from pose_diffusion.normalisation import Normalisation
 from pose_diffusion.tasks.appearance import SAME_PLACE, SAME_SIZE
 from pose_diffusion.timeline import fill
 
 COLUMNS = 32  # points that are resampled at a time, so that a long pose does not take many times its memory
+SAME_DEPTH = 2.0  # shoulder widths: no signer leans so far, so files beyond it begin their depth elsewhere
 SLOWEST, FASTEST = .1, 10.0  # of tempo
 # A file may claim any rate. Seconds become no more frames than these allow:
 MOST_FPS = 1000
@@ -179,21 +180,37 @@ def _placed(pose: Pose, own: Sequence[Normalisation], look: Look, before: Pose) 
     stretch = np.array([(wanted.width or 1) / (size.width or 1), (wanted.height or 1) / (size.height or 1), 1.0])
     dims = min(3, data.shape[3])
     data[:, :, world, :dims] = data[:, :, world, :dims] * stretch[:dims]  # metres, stored times width and height
+    components = np.array([name for name, _ in _points(look.header)])
     for person in moved:
         a, b = own[person], look.people[person]
         ratio = b.scale / a.scale
         plane = data[:, person, ~world]
         plane[..., :2] = (plane[..., :2] - a.origin[:2]) * ratio + b.origin[:2]
-        plane[..., 2:3] *= ratio / stretch[0]  # stored as a share of the image's width
         data[:, person, ~world] = plane
+        if dims < 3:
+            continue
+        zeros = [_zeros(one, dimensions.width or 1) for one, dimensions in ((a, size), (b, wanted))]
+        for component, zero in zeros[0].items():
+            here = components == component  # depth is stored as a share of the image's width
+            data[:, person, here, 2] = (data[:, person, here, 2] - zero) * (ratio / stretch[0]) + zeros[1][component]
     body = NumPyPoseBody(pose.body.fps, np.ma.masked_array(data, np.ma.getmaskarray(pose.body.data)),
                          pose.body.confidence)
     return Pose(pose.header, body)
 
 
+def _zeros(of: Normalisation, width: float) -> dict[str, float]:
+    """The stored depth of the shoulders, and of a hand and a face that are as deep as what they hang on.
+
+    Files differ in where their depth begins: poses whose appearance was removed have it at half the image's width.
+    """
+    left, right, face = (float(rest) for rest in of.rest)
+    return {BODY: float(of.origin[2]) / (width * of.depth), LEFT_HAND: left, RIGHT_HAND: right, FACE: face}
+
+
 def _alike(a: Normalisation, b: Normalisation) -> bool:
     away = np.hypot(*(a.origin - b.origin)[:2]) / b.scale
-    return bool(1 / SAME_SIZE <= a.scale / b.scale <= SAME_SIZE and away <= SAME_PLACE)
+    deep = abs(a.origin[2] - b.origin[2]) / b.scale
+    return bool(1 / SAME_SIZE <= a.scale / b.scale <= SAME_SIZE and away <= SAME_PLACE and deep <= SAME_DEPTH)
 
 
 def resampled(body: NumPyPoseBody, frames: int, fps: float) -> NumPyPoseBody:

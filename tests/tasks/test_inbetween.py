@@ -15,7 +15,7 @@ from pose_format.utils.generic import reduce_holistic
 from pose_diffusion import inbetween, inbetween_steps
 from pose_diffusion.clip import encode, measure
 from pose_diffusion.diffusion.model import PoseDiffusion
-from pose_diffusion.layout import BODY, FACE, HOLISTIC, LEFT_HAND, RIGHT_HAND
+from pose_diffusion.layout import BODY, FACE, HOLISTIC, LEFT_HAND, RIGHT_HAND, WORLD
 from pose_diffusion.tasks.inbetween import MOST, PER_WIDTH, START
 from tests.models import random_model
 from tests.poses import assert_same_bits, constructed_pose, describe, flat, lose, part, to_bytes
@@ -310,3 +310,16 @@ def test_what_cannot_be_joined(poses: list[Pose], options: dict[str, Any], messa
         with pytest.raises(ValueError, match=message) as caught:
             function(poses, model=model, **options)
         assert "\n" not in str(caught.value)
+
+
+def test_a_depth_that_begins_elsewhere_is_brought_along(model: PoseDiffusion) -> None:
+    """Poses whose appearance was removed have their depth around half the image's width; hands burst on the way."""
+    here, there = people(2)
+    shown = sum(len(component.points) for component in here.header.components if component.name != WORLD)
+    data = there.body.data.astype(np.float64)
+    data[:, :, :shown, 2] += 250
+    elsewhere = Pose(there.header, NumPyPoseBody(there.body.fps, data, there.body.confidence))
+    plain, brought = (values(inbetween([here, pose], seconds=.3, steps=1, model=model))[:, :, :shown]
+                      for pose in (there, elsewhere))
+    assert np.abs(brought[..., 2] - plain[..., 2]).max() < 1
+    assert np.abs(brought[..., :2] - plain[..., :2]).max() < .05 * here.header.dimensions.width
