@@ -5,6 +5,7 @@ Set OMP_NUM_THREADS to the number of cores to use, and leave the machine alone m
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import platform
 import resource
@@ -108,11 +109,12 @@ def batch_rows(model: PoseDiffusion, row: Row) -> None:
 
 
 def generation_rows(model: PoseDiffusion, row: Row) -> None:
-    """A word, many times in one call: without guidance, with it, and how many times as long that takes."""
+    """A word, many times in one call: without guidance, with it at every step, and how much longer that takes."""
     text = min((text for text in model.texts if text.notation == "words"), key=lambda text: (text.text, text.language))
     first = clip(min(LEXICON.glob("*/*.pose")), 1, 178)
     seconds = [best(partial(generate_many, [text] * BATCH, frames=FRAMES, steps=STEPS, guidance=guidance,
-                            first_pose=first, model=model)) for guidance in (1.0, 2.0)]
+                            guidance_interval=(0.0, math.inf), first_pose=first, model=model))
+               for guidance in (1.0, 2.0)]
     what = f"generate_many, {BATCH} x {FRAMES} frames x {STEPS} steps"
     row(f"{what}, guidance 1", f"{seconds[0]:.3f} s")
     row(f"{what}, guidance 2", f"{seconds[1]:.3f} s ({seconds[1] / seconds[0]:.2f} times)")
