@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From keypoints to bone rotations: NumPy only."""
+from __future__ import annotations
