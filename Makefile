@@ -2,6 +2,7 @@
 # make test   runs the tests
 # make lint   runs ruff and mypy
 # make benchmark DATA=folder   measures the model against the baselines (folder: with sign/train and sign/valid)
+# make blender-addon   builds the zip of the Blender add-on in dist, with Blender's own tool (needs Python 3.11)
 # Each sets everything up first, in .venv; only Python and git are needed.
 
 PYTHON ?= python3
@@ -13,7 +14,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: demo test lint benchmark clean
+.PHONY: demo test lint benchmark blender-addon clean
 
 demo: $(READY)
 	$(BIN)/python -m pose_diffusion.commands.demo $(if $(POSE),"$(POSE)")
@@ -27,6 +28,9 @@ lint: $(READY)
 
 benchmark: $(READY) .cache/pack.npz
 	$(BIN)/python -m pose_diffusion.commands.benchmark --pack .cache/pack.npz --out runs/benchmark
+
+blender-addon: $(READY)
+	$(BIN)/python tools/build_blender_addon.py
 
 .cache/pack.npz: | $(READY)
 	$(BIN)/python -m pose_diffusion.training.pack --data "$(DATA)" --out $@

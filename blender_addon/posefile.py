@@ -2,8 +2,8 @@
 """`.pose` files: reading and writing with NumPy alone.
 
 A file is little-endian: version (float32), width, height, depth, number of components (uint16 each), the components,
-frame rate, frames, people, then all coordinates and all confidences as float32. Files come from strangers: what a header
-promises is compared with the file's size before memory is taken.
+frame rate, frames, people, then all coordinates and all confidences as float32. Files come from strangers: what a
+header promises is compared with the file's size before memory is taken.
 """
 from __future__ import annotations
 
