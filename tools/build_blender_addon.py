@@ -32,7 +32,7 @@ def blender_tool() -> Path:
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         for path in Path(folder).glob("*/scripts/addons_core/bl_pkg/cli/blender_ext.py"):
             return path
-    raise SystemExit(f"{sys.executable} has no Blender in it: pip install '.[blender]' (Python 3.11), or let Blender do "
+    raise SystemExit(f"{sys.executable} has no Blender in it: pip install '.[blender]' (Python 3.11), or Blender does "
                      f"it: blender --command extension build --source-dir {ADDON.name} --output-dir dist")
 
 
