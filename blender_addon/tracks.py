@@ -2,9 +2,44 @@
 """Keypoints of one person by joint, in metres and Blender's axes."""
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+
+from . import depth
+from .errors import AddonError
+from .points import BODY, HANDS, POINTS, WORLD, other_side
+from .posefile import PoseFile
+from .solver.skeleton import FINGERS, SIDES
+
+SHOULDER_WIDTH = .36  # metres between an adult's shoulder joints
+SHOULDERS_PER_HAND, SHOULDERS_PER_FACE = 3.2, 2.2  # wrist to middle MCP, ear to ear: medians of signing clips
+# MediaPipe goes on guessing where a body leaves the image. Guessed elbows and wrists are mostly a hanging arm, which is
+# better than none; guessed hips move with the arms and would shake the torso.
+HIP_VISIBILITY = .5
+OUTSIDE = 1.0  # image sizes: what is farther out was not seen
+
+__all__ = ["POINTS", "Reading", "Tracks", "tracks"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a file is read.
+
+    Attributes
+    ----------
+    person : int
+        Which of the people in the file, from 0.
+    mirrored : bool
+        The video was mirrored, as front cameras do: left and right are exchanged.
+    depth : float, optional
+        Pixels per unit of z, for all points; None: found per clip.
+    """
+
+    person: int = 0
+    mirrored: bool = False
+    depth: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,9 +51,10 @@ class Tracks:
     fps : float
         Frames per second.
     joints : tuple of str
-        Names; J of them. `nose`, `eye.L`, `ear.L`, `mouth.L`, `shoulder.L`, `elbow.L`, `wrist.L`, `hip.L` of the body (and R);
-        of a hand its own wrist `hand.L`, `thumb.1.L` (CMC) to `thumb.4.L` (tip), `index.1.L` (MCP) to `index.4.L` (tip), and
-        so on; of the face `face.N`, N being MediaPipe's number.
+        Names; J of them, those of `POINTS` that the file has: `nose`, `eye.L`, `ear.L`, `mouth.L`, `shoulder.L`,
+        `elbow.L`, `wrist.L`, `hip.L` of the body (and R); of a hand its own wrist `hand.L`, `thumb.1.L` (CMC) to
+        `thumb.4.L` (tip), `index.1.L` (MCP) to `index.4.L` (tip), and so on; of the face's contours `face.N`, N being
+        MediaPipe's number.
     xyz : np.ndarray
         `(T, J, 3)` float64 metres: x to the person's left, y to their back, z up. Finite; 0 where not seen.
     seen : np.ndarray
@@ -29,3 +65,168 @@ class Tracks:
     joints: tuple[str, ...]
     xyz: np.ndarray
     seen: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """What a file says of the joints: pixels `(T, J, 3)` with z as stored, and what was seen `(T, J)`."""
+
+    column: dict[str, int]
+    values: np.ndarray
+    seen: np.ndarray
+    width: float
+
+    def bones(self, pairs: Iterable[tuple[str, str]]) -> tuple[np.ndarray, np.ndarray]:
+        """Differences `(T, B, 3)` and whether both ends were seen, of the pairs that the file has."""
+        known = [(self.column[a], self.column[b]) for a, b in pairs if a in self.column and b in self.column]
+        a, b = np.array(known, int).reshape(-1, 2).T
+        return self.values[:, b] - self.values[:, a], self.seen[:, a] & self.seen[:, b]
+
+
+def tracks(pose: PoseFile, reading: Reading = Reading()) -> Tracks:
+    """The joints of one person of a file.
+
+    Each network's z gets its own factor (see `depth`). A hand's z is relative to its own wrist, so the hand is put at
+    the depth of the body's wrist; in the image plane it stays where it was seen.
+
+    Parameters
+    ----------
+    pose : PoseFile
+        Any header with points of MediaPipe Holistic: full, reduced, reordered or partial.
+    reading : Reading, optional
+        Which person, and how.
+
+    Returns
+    -------
+    Tracks
+        T frames as in the file. The shoulders' middle is about the origin, the shoulders' width is 0.36 m.
+
+    Raises
+    ------
+    AddonError
+        If there is nothing to animate: no known point, no such person, no frame, nothing seen, or a broken number.
+    """
+    read = _read(pose, reading)
+    body, hand, face = _factors(pose, read, reading)
+    xyz, seen = read.values * [1.0, 1.0, body], read.seen
+    for side in SIDES:
+        own = [name for name in read.column if _of_hand(name, side)]
+        _place(read, xyz, own, f"hand.{side}", [f"wrist.{side}"], hand)
+    contours = [name for name in read.column if name.startswith("face.")]
+    _place(read, xyz, contours, None, ["ear.L", "ear.R", "shoulder.L", "shoulder.R"], face)
+    xyz -= _origin(read, xyz)
+    xyz = xyz[..., [0, 2, 1]] * [1.0, 1.0, -1.0] * (SHOULDER_WIDTH / _shoulder_width(read))
+    return Tracks(pose.fps, tuple(read.column), np.where(seen[..., None], xyz, 0.0), seen)
+
+
+def _read(pose: PoseFile, reading: Reading) -> _Read:
+    """Find the known points by name and check them."""
+    frames, people, points, dimensions = pose.data.shape
+    if not 0 <= reading.person < people:
+        raise AddonError(f"there is no person {reading.person + 1}: the file has {people}. Choose another person")
+    if not frames:
+        raise AddonError("the file has no frame: there is nothing to animate")
+    names = [(component.name, point) for component in pose.components for point in component.points]
+    place = {name: i for i, name in reversed(list(enumerate(names)))}
+    source = {joint: POINTS[other_side(joint) if reading.mirrored else joint] for joint in POINTS}
+    column = {joint: place[name] for joint, name in source.items() if name in place}
+    if not column:
+        found = ", ".join(component.name for component in pose.components) or "none"
+        raise AddonError(f"no known points: the file's components are {found}. Use a file made by MediaPipe Holistic")
+    columns = list(column.values())
+    confidence = pose.confidence[:, reading.person, columns].astype(float)
+    values = np.zeros((frames, len(columns), 3))
+    values[..., :min(dimensions, 3)] = pose.data[:, reading.person, columns, :3]
+    seen = confidence > 0
+    joints = list(column)
+    if (bad := seen & ~np.isfinite(values).all(-1)).any():
+        frame, joint = np.argwhere(bad)[0]
+        component, point = source[joints[joint]]
+        raise AddonError(f"frame {frame} has a broken number (NaN) in {component} {point}, though it was seen")
+    size = np.array([max(pose.width, 1), max(pose.height, 1)], float)
+    values = np.where(seen[..., None], values, 0.0)
+    for i, joint in enumerate(joints):
+        if POINTS[joint][0] == BODY:
+            out = np.maximum(-values[:, i, :2], values[:, i, :2] - size).max(-1) / size.max()
+            hips = joint.startswith("hip")
+            seen[:, i] &= (out < (0 if hips else OUTSIDE)) & (confidence[:, i] > (HIP_VISIBILITY if hips else 0))
+    if not seen.any():
+        raise AddonError(f"person {reading.person + 1} was never seen: there is nothing to animate")
+    if reading.mirrored:
+        values[..., 0] *= -1
+    return _Read({joint: i for i, joint in enumerate(joints)}, np.where(seen[..., None], values, 0.0), seen, size[0])
+
+
+def _factors(pose: PoseFile, read: _Read, reading: Reading) -> tuple[float, float, float]:
+    """Pixels per unit of z: of the body, the hands and the face."""
+    if reading.depth is not None:
+        if not np.isfinite(reading.depth) or reading.depth <= 0:
+            raise AddonError(f"a depth of {reading.depth} is impossible: give pixels per unit of z, more than 0")
+        return reading.depth, reading.depth, reading.depth
+    arms = [(a, b) for s in SIDES for a, b in ((f"shoulder.{s}", f"elbow.{s}"), (f"elbow.{s}", f"wrist.{s}"))]
+    fingers = [(a, b) for s in SIDES for f in FINGERS for a, b in zip(
+        (f"hand.{s}", *(f"{f}.{i}.{s}" for i in (1, 2, 3))), (f"{f}.{i}.{s}" for i in (1, 2, 3, 4)))]
+    skull = [(f"face.{a}", f"face.{b}") for a, b in ((234, 454), (10, 152), (234, 10), (454, 10), (33, 263), (33, 152))]
+    bones = [*arms, ("shoulder.R", "shoulder.L")]
+    known = _world(pose, reading, read, arms)
+    return (depth.depth_factor(*read.bones(bones), depth.BODY, read.width, known),
+            depth.depth_factor(*read.bones(fingers), depth.HAND, read.width),
+            depth.depth_factor(*read.bones(skull), depth.FACE, read.width))
+
+
+def _world(pose: PoseFile, reading: Reading, read: _Read, bones: list[tuple[str, str]]) -> float | None:
+    """The body's factor from the world landmarks, if the file has any. Stored are x * width, y * height, z."""
+    names = [(component.name, point) for component in pose.components for point in component.points]
+    known = [pair for pair in bones if all(j in read.column and (WORLD, POINTS[j][1]) in names for j in pair)]
+    if not known or pose.data.shape[-1] < 3:
+        return None
+    sides = [[other_side(j) if reading.mirrored else j for j in pair] for pair in known]
+    columns = np.array([[names.index((WORLD, POINTS[joint][1])) for joint in pair] for pair in sides])
+    world = pose.data[:, reading.person][:, columns, :3].astype(float)
+    both = (pose.confidence[:, reading.person][:, columns] > 0).all(-1) & np.isfinite(world).all((-1, -2))
+    metres = np.where(both[..., None], world[:, :, 1] - world[:, :, 0], 0.0)
+    metres /= [pose.width * (-1 if reading.mirrored else 1) or 1, pose.height or 1, 1]
+    ends, seen = read.bones(known)
+    return depth.world_factor(ends, metres, seen & both)
+
+
+def _of_hand(joint: str, side: str) -> bool:
+    return POINTS[joint][0] in HANDS.values() and joint.endswith(side)
+
+
+def _place(read: _Read, xyz: np.ndarray, part: list[str], root: str | None, at: list[str], factor: float) -> None:
+    """Give a part the depth of the body joints that it hangs on: its z counts from `root`, or from its middle."""
+    columns = [read.column[name] for name in part]
+    if not columns:
+        return
+    z, seen = read.values[:, columns, 2], read.seen[:, columns]
+    own = (z * seen).sum(1) / np.maximum(seen.sum(1), 1)
+    if root is not None and root in read.column:
+        own = np.where(read.seen[:, read.column[root]], read.values[:, read.column[root], 2], own)
+    anchors = [read.column[name] for name in at if name in read.column]
+    known = read.seen[:, anchors] if anchors else np.zeros((len(z), 1), bool)
+    ground = np.zeros(len(z))
+    if known.any():
+        mean = (xyz[:, anchors, 2] * known).sum(1) / np.maximum(known.sum(1), 1)
+        frames = np.flatnonzero(known.any(1))
+        ground = np.interp(np.arange(len(z)), frames, mean[frames])
+    xyz[:, columns, 2] = ground[:, None] + (z - own[:, None]) * factor
+
+
+def _origin(read: _Read, xyz: np.ndarray) -> np.ndarray:
+    """`(3,)` pixels: between the shoulders, or the middle of what was seen."""
+    shoulders = [read.column[name] for name in ("shoulder.L", "shoulder.R") if name in read.column]
+    both = read.seen[:, shoulders].all(1) if len(shoulders) == 2 else np.zeros(len(xyz), bool)
+    return np.median(xyz[both][:, shoulders].mean(1) if both.any() else xyz[read.seen], axis=0)
+
+
+def _shoulder_width(read: _Read) -> float:
+    """In pixels: the median in the image, or from a hand, a face, or all that was seen."""
+    palms = [(f"hand.{side}", f"middle.1.{side}") for side in SIDES]
+    for pairs, factor in (([("shoulder.L", "shoulder.R")], 1.0), (palms, SHOULDERS_PER_HAND),
+                          ([("face.234", "face.454")], SHOULDERS_PER_FACE)):
+        ends, seen = read.bones(pairs)
+        if seen.any() and (length := float(np.median(np.hypot(*ends[seen][:, :2].T)))) > 0:
+            return length * factor
+    box = np.ptp(read.values[read.seen][:, :2], axis=0)
+    return float(np.hypot(*box)) / 2 or 1.0
