@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A motion onto an armature: a new action, read back and compared."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import bpy
+import numpy as np
+
+from ..errors import AddonError
+from ..solver.rotations import to_matrices
+from ..solver.skeleton import Motion, Skeleton
+from . import keys, obstacles, shapes
+from .evaluation import axes_of, sampled
+from .space import inheriting, local_rotations, skeleton_of, turned
+from .state import State, remember, restore
+
+FOLLOWS = 1.0  # degrees by which a bone may be off; single precision alone makes about .001
+NOTES = "pose_diffusion_notes"  # custom property of an action
+
+__all__ = ["apply_motion", "notes_of", "skeleton_of"]
+
+
+@dataclass(frozen=True, eq=False)
+class Rotations:
+    """What is keyed on an armature.
+
+    Attributes
+    ----------
+    quaternions : dict of int to np.ndarray
+        `(T, 4)` by bone, as Blender wants them.
+    rest : tuple of int
+        Bones between driven ones that are not driven: they have to be at rest, as the solver takes them to be.
+    """
+
+    skeleton: Skeleton
+    inherits: np.ndarray
+    quaternions: dict[int, np.ndarray]
+    rest: tuple[int, ...]
+
+
+def apply_motion(context: bpy.types.Context, armature: bpy.types.Object, motion: Motion, *, start: float,
+                 name: str) -> bpy.types.Action:
+    """Key a motion on an armature, in a new action that it plays from then on.
+
+    The action that it played is kept, with a fake user. Shape keys of its meshes are keyed by their ARKit names. Spans that
+    were not seen are marked in the action. The scene's frame range is made longer where the take needs it.
+
+    Parameters
+    ----------
+    context : bpy.types.Context
+        Its scene's frame rate counts: the motion keeps its own speed, keys may lie between frames.
+    armature : bpy.types.Object
+        Moved, turned, scaled, parented or hidden as it may be; another object may be active.
+    motion : Motion
+        Solved on `skeleton_of(armature, ...)`.
+    start : float
+        Scene frame of the motion's first frame.
+    name : str
+        Of the action.
+
+    Returns
+    -------
+    bpy.types.Action
+        `notes_of` it tells what the user should know.
+
+    Raises
+    ------
+    AddonError
+        If keys cannot be written, or nothing moves; everything is as it was then.
+    """
+    obstacles.check_editable(armature)
+    rotations = _rotations(armature, motion)
+    frames = key_frames(context.scene, motion, start)
+    things = [armature, *shapes.keys_with(armature, motion.shapes)]
+    before = [(thing, remember(thing), keys.assigned(thing)[0]) for thing in things]
+    pose_position = armature.data.pose_position
+    action = bpy.data.actions.new(name)
+    made = [action]
+    try:
+        made += _write(action, armature, things[1:], motion, rotations, frames)
+        _settle(action, armature, rotations, start)
+        armature.data.pose_position = "POSE"
+        notes = [*motion.notes, *obstacles.layering(armature), *_compare(context, armature, rotations, frames)]
+    except AddonError:
+        armature.data.pose_position = pose_position
+        _undo(context, before, made)
+        raise
+    notes += obstacles.euler_actions(armature, _names(rotations), before[0][1].rotation_modes, made)
+    _finish(context.scene, action, motion, frames, notes)
+    for _, _, old in before:
+        if old is not None:
+            old.use_fake_user = True
+    return action
+
+
+def key_frames(scene: bpy.types.Scene, motion: Motion, start: float) -> np.ndarray:
+    """`(T,)`: the scene's frames on which the frames of a motion lie."""
+    return start + np.arange(len(motion.quaternions)) * (scene.render.fps / scene.render.fps_base / motion.fps)
+
+
+def notes_of(action: bpy.types.Action) -> tuple[str, ...]:
+    """What the user should know of a take that `apply_motion` or `write_back` made: one line each."""
+    text = action.get(NOTES, "")
+    return tuple(text.split("\n")) if text else ()
+
+
+def _rotations(armature: bpy.types.Object, motion: Motion) -> Rotations:
+    """The motion's quaternions, turned into those that bones need which do not turn with their parents."""
+    if not len(motion.bones) or not len(motion.quaternions):
+        raise AddonError("nothing to key: the motion has no bones or no frames; check the list of bones and the file")
+    skeleton = skeleton_of(armature, {})
+    at = {bone: i for i, bone in enumerate(skeleton.bones)}
+    if gone := [bone for bone in motion.bones if bone not in at]:
+        raise AddonError(f"{armature.name} has no bone {gone[0]}: match its bones again")
+    quaternions = {at[bone]: motion.quaternions[:, i] for i, bone in enumerate(motion.bones)}
+    inherits = inheriting(armature)
+    if not inherits.all():
+        frames = len(motion.quaternions)
+        wanted, _, _ = skeleton.posed(quaternions, frames)
+        rest = np.broadcast_to(np.eye(3), wanted.shape)
+        quaternions, _ = turned(skeleton, inherits, rest, wanted, quaternions.keys())
+    return Rotations(skeleton, inherits, quaternions, _between(skeleton, quaternions))
+
+
+def _between(skeleton: Skeleton, driven: dict[int, np.ndarray]) -> tuple[int, ...]:
+    below = np.zeros(len(skeleton.bones), bool)  # whether a bone hangs on a driven one
+    for bone, parent in enumerate(skeleton.parents):
+        below[bone] = parent >= 0 and (below[parent] or parent in driven)
+    out = set()
+    for bone in driven:
+        parent = int(skeleton.parents[bone])
+        while parent >= 0 and parent not in driven and below[parent]:
+            out.add(parent)
+            parent = int(skeleton.parents[parent])
+    return tuple(sorted(out))
+
+
+def _names(rotations: Rotations) -> list[str]:
+    return [rotations.skeleton.bones[bone] for bone in (*rotations.quaternions, *rotations.rest)]
+
+
+def _write(action: bpy.types.Action, armature: bpy.types.Object, faces: Sequence[bpy.types.Key], motion: Motion,
+           rotations: Rotations, frames: np.ndarray) -> list[bpy.types.Action]:
+    """Write all keys and let the armature and its meshes play them; gives further actions that were needed."""
+    slot = keys.ensure_slot(action, armature)
+    write_rotations(action, slot, armature, rotations, frames)
+    further = shapes.write(action, faces, motion.shapes, frames)
+    keys.assign(armature, action, slot)
+    animation = armature.animation_data
+    animation.action_blend_type, animation.action_influence = "REPLACE", 1.0
+    return further
+
+
+def write_rotations(action: bpy.types.Action, slot: bpy.types.ActionSlot | None, armature: bpy.types.Object,
+                    rotations: Rotations, frames: np.ndarray) -> None:
+    """Key rotations, and set the bones to quaternions."""
+    names = rotations.skeleton.bones
+    for bone, values in rotations.quaternions.items():
+        path = armature.pose.bones[names[bone]].path_from_id("rotation_quaternion")
+        keys.write(action, slot, path, frames, values, names[bone])
+    for name in _names(rotations):
+        armature.pose.bones[name].rotation_mode = "QUATERNION"
+    for bone in rotations.rest:
+        armature.pose.bones[names[bone]].rotation_quaternion = (1, 0, 0, 0)
+
+
+def _settle(action: bpy.types.Action, armature: bpy.types.Object, rotations: Rotations, start: float) -> None:
+    """Key rest for bones between driven ones that do not turn, so that the take does not depend on what was posed."""
+    slot = keys.ensure_slot(action, armature)
+    for bone in rotations.rest:
+        name = rotations.skeleton.bones[bone]
+        path = armature.pose.bones[name].path_from_id("rotation_quaternion")
+        keys.write(action, slot, path, np.array([start]), np.array([[1.0, 0, 0, 0]]), name)
+
+
+def _compare(context: bpy.types.Context, armature: bpy.types.Object, rotations: Rotations,
+             frames: np.ndarray) -> list[str]:
+    """Evaluate two frames and compare each bone's rotation with what was keyed; gives notes on bones that do not follow.
+
+    Raises
+    ------
+    AddonError
+        If no bone follows.
+    """
+    bones = list(rotations.quaternions)
+    keyed = np.stack([to_matrices(rotations.quaternions[bone]) for bone in bones], 1)
+    away = np.array([_degrees(keyed[i], np.eye(3)) for i in range(len(keyed))])  # from rest
+    farthest = int(away.sum(1).argmax())
+    chosen = sorted({farthest, int(_degrees(keyed, keyed[farthest]).sum(1).argmax())})
+    local = local_rotations(rotations.skeleton, rotations.inherits, axes_of(sampled(context, armature, frames[chosen])))
+    off = _degrees(local[:, bones], keyed[chosen])
+    names = [rotations.skeleton.bones[bone] for bone in bones]
+    still = [name for name, error in zip(names, off.max(0)) if error > FOLLOWS]
+    moving = away[chosen].max(0) > FOLLOWS
+    if moving.any() and not (off.max(0) <= FOLLOWS)[moving].any():
+        raise AddonError(f"{armature.name} does not move, though {len(names)} bones were keyed: "
+                         f"{obstacles.reason(armature, names)}; nothing was changed")
+    return obstacles.still(armature, still)
+
+
+def _degrees(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Angles between rotations `(..., 3, 3)`; exact for small ones."""
+    return np.degrees(2 * np.arcsin(np.clip(np.linalg.norm(a - b, axis=(-1, -2)) / np.sqrt(8), 0, 1)))
+
+
+def _undo(context: bpy.types.Context, before: Sequence[tuple[bpy.types.ID, State, bpy.types.Action | None]],
+          made: Sequence[bpy.types.Action]) -> None:
+    for thing, state, action in before:
+        restore(context, thing, state, action)
+    for action in made:
+        bpy.data.actions.remove(action)
+
+
+def _finish(scene: bpy.types.Scene, action: bpy.types.Action, motion: Motion, frames: np.ndarray,
+            notes: Sequence[str]) -> None:
+    """Mark held spans, set the ranges of the action and the scene, and keep the notes."""
+    action.use_frame_range = True
+    action.frame_start, action.frame_end = float(frames[0]), float(frames[-1])
+    for part, spans in motion.held.items():
+        for begin, end in spans:
+            _mark(action, f"{part.replace('_', ' ')} held", frames[begin])
+            if end < len(frames):
+                _mark(action, f"{part.replace('_', ' ')} seen", frames[end])
+    scene.frame_start = min(scene.frame_start, int(np.floor(frames[0])))
+    scene.frame_end = max(scene.frame_end, int(np.ceil(frames[-1])))
+    if notes:
+        action[NOTES] = "\n".join(notes)
+
+
+def _mark(action: bpy.types.Action, name: str, frame: float) -> None:
+    action.pose_markers.new(name).frame = round(frame)
