@@ -44,8 +44,8 @@ def apply_motion(context: bpy.types.Context, armature: bpy.types.Object, motion:
                  name: str) -> bpy.types.Action:
     """Key a motion on an armature, in a new action that it plays from then on.
 
-    The action that it played is kept, with a fake user. Shape keys of its meshes are keyed by their ARKit names. Spans that
-    were not seen are marked in the action. The scene's frame range is made longer where the take needs it.
+    The action that it played is kept, with a fake user. Shape keys of its meshes are keyed by their ARKit names. Spans
+    that were not seen are marked in the action. The scene's frame range is made longer where the take needs it.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def apply_motion(context: bpy.types.Context, armature: bpy.types.Object, motion:
         If keys cannot be written, or nothing moves; everything is as it was then.
     """
     obstacles.check_editable(armature)
-    rotations = _rotations(armature, motion)
+    rotations = rotations_of(armature, motion)
     frames = key_frames(context.scene, motion, start)
     things = [armature, *shapes.keys_with(armature, motion.shapes)]
     before = [(thing, remember(thing), keys.assigned(thing)[0]) for thing in things]
@@ -106,7 +106,7 @@ def notes_of(action: bpy.types.Action) -> tuple[str, ...]:
     return tuple(text.split("\n")) if text else ()
 
 
-def _rotations(armature: bpy.types.Object, motion: Motion) -> Rotations:
+def rotations_of(armature: bpy.types.Object, motion: Motion) -> Rotations:
     """The motion's quaternions, turned into those that bones need which do not turn with their parents."""
     if not len(motion.bones) or not len(motion.quaternions):
         raise AddonError("nothing to key: the motion has no bones or no frames; check the list of bones and the file")
@@ -177,7 +177,7 @@ def _settle(action: bpy.types.Action, armature: bpy.types.Object, rotations: Rot
 
 def _compare(context: bpy.types.Context, armature: bpy.types.Object, rotations: Rotations,
              frames: np.ndarray) -> list[str]:
-    """Evaluate two frames and compare each bone's rotation with what was keyed; gives notes on bones that do not follow.
+    """Evaluate two frames and compare each bone's rotation with what was keyed; notes say which bones do not follow.
 
     Raises
     ------

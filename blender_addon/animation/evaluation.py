@@ -14,8 +14,8 @@ from ..errors import AddonError
 def sampled(context: bpy.types.Context, armature: bpy.types.Object, frames: np.ndarray) -> np.ndarray:
     """The bones' matrices at frames of the scene.
 
-    The armature is evaluated in a scene of its own that is taken away afterwards: the user's frame, pose and selection are
-    not touched, nothing else in the scene costs time, and a hidden armature can be read as well.
+    The armature is evaluated in a scene of its own that is taken away afterwards: the user's frame, pose and selection
+    are not touched, nothing else in the scene costs time, and a hidden armature can be read as well.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Keys of actions: the only module that knows slots and channelbags, so that Blender 4.2 to 5.x look alike.
 
-Since Blender 4.4 an action has slots, one for each thing it animates, and a thing plays only the slot that is assigned to
-it. Before, an action has curves only; a slot is then None here.
+Since Blender 4.4 an action has slots, one for each thing it animates, and a thing plays only the slot that is assigned
+to it. Before, an action has curves only; a slot is then None here.
 """
 from __future__ import annotations
 
@@ -90,8 +90,8 @@ def write(action: bpy.types.Action, slot: bpy.types.ActionSlot | None, path: str
     Raises
     ------
     AddonError
-        If a value is not finite (Blender takes such a key without a word, and shows nothing from then on), or a frame is
-        beyond Blender's last.
+        If a value is not finite (Blender takes such a key without a word, and shows nothing from then on), or a frame
+        is beyond Blender's last.
     """
     check(path, frames, values)
     for channel in range(values.shape[1]):
@@ -103,8 +103,8 @@ def check(path: str, frames: np.ndarray, values: np.ndarray) -> None:
     if not np.isfinite(values).all() or not np.isfinite(frames).all():
         raise AddonError(f"keys for {path} are not numbers (NaN or infinite): nothing was written; please report this")
     if len(frames) and np.abs(frames).max() > LAST_FRAME:
-        raise AddonError(f"the take would end at frame {frames.max():.0f}, Blender's last is {LAST_FRAME}: start it earlier "
-                         "or cut the file")
+        raise AddonError(f"the take would end at frame {frames.max():.0f}, Blender's last is {LAST_FRAME}: start it "
+                         "earlier or cut the file")
 
 
 def ensure_curve(action: bpy.types.Action, slot: bpy.types.ActionSlot | None, path: str, channel: int,

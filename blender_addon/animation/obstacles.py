@@ -33,14 +33,17 @@ def layering(armature: bpy.types.Object) -> list[str]:
     if animation is None:
         return []
     solo = next((track.name for track in animation.nla_tracks if track.is_solo), None)
-    return [f"NLA track {solo} of {armature.name} is solo: the take is not played until that is switched off"] if solo else []
+    if solo is None:
+        return []
+    return [f"NLA track {solo} of {armature.name} is solo: the take is not played until that is switched off"]
 
 
 def still(armature: bpy.types.Object, bones: Sequence[str]) -> list[str]:
     """A note on bones that were keyed and do not follow; none if there are none."""
     if not bones:
         return []
-    return [f"{len(bones)} bones of {armature.name} do not follow their keys ({_some(bones)}): {reason(armature, bones)}"]
+    return [f"{len(bones)} bones of {armature.name} do not follow their keys ({_some(bones)}): "
+            f"{reason(armature, bones)}"]
 
 
 def reason(armature: bpy.types.Object, bones: Iterable[str]) -> str:
@@ -80,8 +83,8 @@ def euler_actions(armature: bpy.types.Object, bones: Collection[str], modes: Map
         and ".rotation_" in curve.data_path)]
     if not found:
         return []
-    return [f"{len(changed)} bones of {armature.name} turn by quaternions now: Euler keys of {_some(sorted(found))} do nothing "
-            "on them until their rotation mode is set back"]
+    return [f"{len(changed)} bones of {armature.name} turn by quaternions now: Euler keys of {_some(sorted(found))} "
+            "do nothing on them until their rotation mode is set back"]
 
 
 def bones_of(paths: Iterable[str]) -> set[str]:

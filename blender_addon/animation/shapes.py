@@ -12,7 +12,7 @@ from . import keys
 
 
 def plain(name: str) -> str:
-    """A shape's name without what exporters do to it: `blendShape1.eyeBlink_L` and `EyeBlinkLeft` are both `eyeblinkleft`."""
+    """A shape's name without what exporters do to it: `face.eyeBlink_L` and `EyeBlinkLeft` are both `eyeblinkleft`."""
     name = name.rsplit(".", 1)[-1]
     name = re.sub(r"_L$", "Left", re.sub(r"_R$", "Right", name))
     return re.sub(r"[^a-z0-9]", "", name.lower())
@@ -44,7 +44,7 @@ def write(action: bpy.types.Action, faces: Sequence[bpy.types.Key], shapes: Mapp
           frames: np.ndarray) -> list[bpy.types.Action]:
     """Key shapes `(T,)` and let the meshes play them.
 
-    They go to slots of the same action; before Blender 4.4 each mesh needs an action of its own, and these are given back.
+    They go to slots of the same action; before Blender 4.4 each mesh needs an action of its own: these are given back.
     """
     further = []
     for shape_keys in faces:

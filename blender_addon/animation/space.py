@@ -68,7 +68,7 @@ def unkeyed(skeleton: Skeleton, inherits: np.ndarray, axes: np.ndarray, bone: in
 
 
 def local_rotations(skeleton: Skeleton, inherits: np.ndarray, axes: np.ndarray) -> np.ndarray:
-    """What each bone is turned against its rest axes: `(T, B, 3, 3)` of the axes `(T, B, 3, 3)` in the armature's space."""
+    """What each bone is turned by, in its own rest axes: `(T, B, 3, 3)`, as are the axes in the armature's space."""
     out = np.empty_like(axes)
     for bone in range(len(skeleton.bones)):
         out[:, bone] = unkeyed(skeleton, inherits, axes, bone).swapaxes(-1, -2) @ axes[:, bone]

@@ -61,8 +61,8 @@ def remember(thing: bpy.types.ID) -> State:
     if animation is None:
         return State(False, rotation_modes=modes, values=values)
     _, slot = keys.assigned(thing)
-    return State(True, slot.identifier if slot else "",
-                 (animation.action_blend_type, animation.action_influence, animation.action_extrapolation), modes, values)
+    layering = (animation.action_blend_type, animation.action_influence, animation.action_extrapolation)
+    return State(True, slot.identifier if slot else "", layering, modes, values)
 
 
 def restore(context: bpy.types.Context, thing: bpy.types.ID, state: State, action: bpy.types.Action | None) -> None:
