@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Torso, head and arms from joints.
+
+Every construction is made twice alike, of the points seen and of the joints of the skeleton at rest; the turn between
+the two is what the bone gets. Where a skeleton has no joint for it, its rest is taken to stand upright and to look
+along -y.
+"""
+from __future__ import annotations
+
+import numpy as np
+
+from . import gaps
+from .points import FACE_JOINTS, Points
+from .rest import FORWARD, LEFT, UP, direction, head, hinge, part_way, swung, turn
+from .rotations import about, to_quaternions, unit
+from .skeleton import SIDES, Skeleton
+
+OFTEN = .5  # share of the clip in which the hips must be seen for them to count
+CALM = .25  # seconds: Gaussian of the pelvis, which carries the legs
+NECK = .5  # the neck's share of the head's turn
+BENT = (.1, .35)  # sine of the elbow's angle: below, its plane is noise; above, it is trusted
+FOREARM = .5  # the forearm's share of the hand's roll
+PRONATION = 2.1  # radians from the thumb's middle position: no forearm turns farther
+
+
+def body(points: Points, skeleton: Skeleton) -> dict[str, np.ndarray]:
+    """Turns of torso, head and arms, without the forearms' twist and the hands.
+
+    Parameters
+    ----------
+    points : Points
+        Of T frames.
+    skeleton : Skeleton
+        At rest.
+
+    Returns
+    -------
+    dict of str to np.ndarray
+        Role to `(T, 3, 3)` turns, of what was seen, whether or not the skeleton has the bone.
+    """
+    turns = torso(points, skeleton)
+    chest = turns.get("chest", np.broadcast_to(np.eye(3), (points.frames, 3, 3)))
+    if (top := _head(points)) is not None:
+        turns["head"] = top
+        turns["neck"] = part_way(chest, top, NECK)
+    for side in SIDES:
+        turns |= arm(points, skeleton, side, chest)
+    return turns
+
+
+def torso(points: Points, skeleton: Skeleton) -> dict[str, np.ndarray]:
+    """Hips, spine and chest. Without hips the shoulders alone turn the chest, and the pelvis stays at rest."""
+    if not points.has("shoulder.L", "shoulder.R"):
+        return {}
+    turns = {}
+    across, up = points.at["shoulder.L"] - points.at["shoulder.R"], np.broadcast_to(UP, (points.frames, 3))
+    rest_across, rest_up = LEFT, UP
+    arms = [head(skeleton, f"upper_arm.{side}") for side in SIDES]
+    if arms[0] is not None and arms[1] is not None:
+        rest_across = arms[0] - arms[1]
+    pelvis = np.broadcast_to(np.eye(3), (points.frames, 3, 3))
+    if points.has("hip.L", "hip.R") and np.mean(points.seen["hip.L"] & points.seen["hip.R"]) >= OFTEN:
+        up = points.middle("shoulder.L", "shoulder.R") - points.middle("hip.L", "hip.R")
+        hips = points.at["hip.L"] - points.at["hip.R"]
+        calm = gaps.smooth(hips[:, None], np.ones((points.frames, 1), bool), CALM * points.fps)[:, 0]
+        turns["hips"] = pelvis = turn((np.broadcast_to(UP, up.shape), calm), (UP, LEFT))
+        root = head(skeleton, "hips")
+        if root is not None and arms[0] is not None and arms[1] is not None:
+            rest_up = (arms[0] + arms[1]) / 2 - root
+    turns["chest"] = turn((across, up), (rest_across, rest_up))
+    turns["spine"] = part_way(pelvis, turns["chest"], .5)
+    return turns
+
+
+def _head(points: Points) -> np.ndarray | None:
+    """`(T, 3, 3)` turns of the head from the face's contour, else from the body's eyes, ears, mouth and nose."""
+    if points.has(*FACE_JOINTS):
+        across, up = points.at["face.454"] - points.at["face.234"], points.at["face.10"] - points.at["face.152"]
+    elif points.has("ear.L", "ear.R"):
+        across = points.at["ear.L"] - points.at["ear.R"]
+        if points.has("eye.L", "eye.R", "mouth.L", "mouth.R"):
+            up = points.middle("eye.L", "eye.R") - points.middle("mouth.L", "mouth.R")
+        elif points.has("nose"):
+            up = np.cross(points.at["nose"] - points.middle("ear.L", "ear.R"), across)
+        else:
+            return None
+    else:
+        return None
+    return turn((up, across), (UP, LEFT))
+
+
+def arm(points: Points, skeleton: Skeleton, side: str, chest: np.ndarray) -> dict[str, np.ndarray]:
+    """Upper arm and forearm: the elbow is a hinge, so that its plane says how the upper arm is rolled."""
+    shoulder, elbow, wrist = (f"{joint}.{side}" for joint in ("shoulder", "elbow", "wrist"))
+    if not points.has(shoulder, elbow) or f"upper_arm.{side}" not in skeleton.roles:
+        return {}
+    upper = points.at[elbow] - points.at[shoulder]
+    rest_upper = direction(skeleton, "upper_arm", side)
+    turns = {"upper_arm": swung(chest, rest_upper, upper)}
+    if points.has(wrist):
+        # A seen hand's own wrist is the better one: its network looks at the hand in full resolution.
+        end = points.at.get(f"hand.{side}", points.at[wrist])
+        lower = end - points.at[elbow]
+        turns["upper_arm"] = _rolled(turns["upper_arm"], unit(upper), unit(lower), hinge(skeleton, side))
+        if f"forearm.{side}" in skeleton.roles:
+            turns["forearm"] = swung(turns["upper_arm"], direction(skeleton, "forearm", side), lower)
+    return {f"{role}.{side}": turned for role, turned in turns.items()}
+
+
+def _rolled(swung_arm: np.ndarray, upper: np.ndarray, lower: np.ndarray, axis: np.ndarray) -> np.ndarray:
+    """The upper arm's turns, rolled so that the elbow's axis is square to the arm's plane."""
+    normal = np.cross(upper, lower)
+    before = swung_arm @ axis
+    angle = np.arctan2((np.cross(before, normal) * upper).sum(-1), (before * normal).sum(-1))
+    sine = np.linalg.norm(normal, axis=-1)
+    trust = gaps.step((sine - BENT[0]) / (BENT[1] - BENT[0]))
+    return about(upper, steady(angle, trust)) @ swung_arm
+
+
+def steady(angle: np.ndarray, trust: np.ndarray) -> np.ndarray:
+    """Angles `(T,)` where they are trusted; elsewhere they go evenly from the one trusted before to the one after.
+
+    Without any that is trusted (trust 1), what there is is mixed with 0.
+    """
+    sure = np.flatnonzero(trust >= 1)
+    line = np.interp(np.arange(len(angle)), sure, np.unwrap(angle[sure])) if len(sure) else np.zeros(len(angle))
+    return np.where(trust >= 1, angle, np.angle(trust * np.exp(1j * angle) + (1 - trust) * np.exp(1j * line)))
+
+
+def palm(points: Points, skeleton: Skeleton, side: str) -> np.ndarray | None:
+    """`(T, 3, 3)`: turns of the hand from wrist, middle knuckle, and the knuckles of index and pinky finger."""
+    hand, middle, index, pinky = (f"{joint}.{side}" for joint in ("hand", "middle.1", "index.1", "pinky.1"))
+    if not points.has(hand, middle, index, pinky) or hand not in skeleton.roles:
+        return None
+    knuckles = [finger for finger in ("index", "middle", "ring", "pinky") if f"{finger}.1.{side}" in skeleton.roles]
+    along, rest_along = points.at[middle] - points.at[hand], direction(skeleton, "hand", side)
+    across, rest_across = points.at[index] - points.at[pinky], thumb_side(skeleton, side)
+    if len(knuckles) > 1:
+        first, last = knuckles[0], knuckles[-1]
+        heads = [skeleton.heads[skeleton.roles[f"{finger}.1.{side}"]] for finger in (first, last)]
+        if points.has(f"{first}.1.{side}", f"{last}.1.{side}"):
+            across, rest_across = points.at[f"{first}.1.{side}"] - points.at[f"{last}.1.{side}"], heads[0] - heads[1]
+        if "middle" not in knuckles:
+            rest_along = np.mean(heads, axis=0) - skeleton.heads[skeleton.roles[hand]]
+            along = points.middle(f"{first}.1.{side}", f"{last}.1.{side}") - points.at[hand]
+    return turn((along, across), (rest_along, rest_across))
+
+
+def thumb_side(skeleton: Skeleton, side: str) -> np.ndarray:
+    """`(3,)`: where the thumb is at rest on a hand without fingers: forwards, as when an arm hangs or is spread."""
+    if f"upper_arm.{side}" in skeleton.roles and f"forearm.{side}" in skeleton.roles:
+        return np.cross(hinge(skeleton, side), direction(skeleton, "forearm", side))
+    return FORWARD
+
+
+def at_rest(hand: np.ndarray, forearm: np.ndarray, away: np.ndarray) -> np.ndarray:
+    """The hand's turns, eased to the forearm's where the hand is away."""
+    return np.where((away > 0)[:, None, None], part_way(hand, forearm, away), hand)
+
+
+def twisted(forearm: np.ndarray, hand: np.ndarray, skeleton: Skeleton, side: str) -> np.ndarray:
+    """The forearm's turns with its share of the hand's roll.
+
+    Counted from the thumb's middle position, in the plane of the elbow, where pronation and supination end long before
+    half a turn on either side: so there is no jump from one side to the other. Beyond, the forearm goes back.
+    """
+    along = direction(skeleton, "forearm", side)
+    relative = to_quaternions(np.swapaxes(forearm, -1, -2) @ hand)
+    roll = 2 * np.arctan2(relative[:, 1:] @ along, relative[:, 0])
+    middle, thumb = np.cross(hinge(skeleton, side), along), rest_across(skeleton, side)
+    start = np.arctan2(np.cross(middle, thumb) @ along, middle @ (thumb - (thumb @ along) * along))
+    whole = np.angle(np.exp(1j * (roll + start)))
+    excess = np.maximum(np.abs(whole) - PRONATION, 0) * np.pi / (np.pi - PRONATION)
+    share = FOREARM * (np.sign(whole) * (np.abs(whole) - excess) - start)
+    return forearm @ about(np.broadcast_to(along, (len(share), 3)), share)
+
+
+def rest_across(skeleton: Skeleton, side: str) -> np.ndarray:
+    """`(3,)`: from the last to the first knuckle at rest, or to where the thumb must be."""
+    knuckles = [joint for finger in ("index", "middle", "ring", "pinky")
+                if (joint := head(skeleton, f"{finger}.1.{side}")) is not None]
+    return unit(knuckles[0] - knuckles[-1]) if len(knuckles) > 1 else thumb_side(skeleton, side)
