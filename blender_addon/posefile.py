@@ -21,7 +21,7 @@ import numpy as np
 from .errors import AddonError
 
 MAX_HEADER = 1 << 18  # bytes; that of full MediaPipe Holistic has 15 thousand
-MAX_MESSAGE = 500  # characters; names in a damaged file can be long
+MAX_MESSAGE, MAX_NAME = 500, 80  # characters; names in a damaged file can be long
 MAX_RATE = 10_000  # frames per second; below its inverse nothing would be left of Blender's timeline
 BODY = {0.1: struct.Struct("<HHH"), 0.2: struct.Struct("<fIH")}  # frame rate, frames, people
 SIZE = struct.Struct("<HHH")
@@ -191,7 +191,7 @@ def _problem(pose: PoseFile) -> str | None:
         if bad.any():
             frame, person, point = (int(i) for i in np.argwhere(bad)[0])
             name = [f"{part.name}/{name}" for part in pose.components for name in part.points][point]
-            return (f"point {name} of person {person} in frame {start + frame} is NaN or infinite: set its value and "
+            return (f"point {name[:MAX_NAME]} of person {person} in frame {start + frame} is NaN or infinite: set its value and "
                     "its confidence to 0 there, which marks it as not seen")
     return None
 
