@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one run that the model is working on: started, looked after, shown, applied or taken back.
+
+Operators only call what is here, so that scripts, the modal operator and tests do the same. Nothing here is saved, and
+no reference to Blender's data is kept from one call to the next: an undo or another file would leave it dangling.
+"""
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import bpy
+
+from .. import posefile
+from ..animation import preview
+from ..errors import AddonError
+from ..posefile import PoseFile
+from ..sampler.job import Job
+from ..solver.solve import solve
+from ..tracks import tracks
+from . import engine, messages, signing
+from .provisional import remove_since
+from .target import Target, bones_of, found
+
+RUNNING, DONE, FAILED, CANCELLED = "running", "done", "failed", "cancelled"
+REST = 4.0  # times as long as showing a preview took, the next one waits: Blender stays quick
+Outcome = tuple[str, tuple[str, ...]]  # what was done, and notes
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is wanted of the model.
+
+    Attributes
+    ----------
+    title : str
+        Such as `Generate "hello"`.
+    do : str
+        The worker's name for it.
+    arguments : mapping
+        Of the package's function.
+    inputs : mapping
+        Keypoints, as one or more; they are written into files for the worker.
+    target : Target
+        The armature that it is for.
+    apply : callable
+        Makes a take of the keypoints that came back. Keeps no reference to Blender's data.
+    start : float or None
+        The frame at which the result begins, for the preview; None if there is to be none.
+    added_since : frozenset of int, optional
+        The identities of all there was before things were added for this run: what is new goes if it ends without a
+        result.
+    """
+
+    title: str
+    do: str
+    arguments: Mapping[str, object]
+    inputs: Mapping[str, PoseFile | Sequence[PoseFile]]
+    target: Target
+    apply: Callable[[bpy.types.Context, PoseFile], Outcome]
+    start: float | None = None
+    added_since: frozenset[int] | None = None
+
+
+@dataclass(eq=False)
+class Run:
+    """A run that goes on."""
+
+    request: Request
+    job: Job
+    folder: Path
+    shown: Path | None = None
+    next_preview: float = 0.0
+    begun: float = field(default_factory=time.monotonic)
+
+
+current: Run | None = None
+
+
+def start(context: bpy.types.Context, request: Request) -> Run:
+    """Ask the worker.
+
+    Raises
+    ------
+    AddonError
+        If another run goes on, or no interpreter is set.
+    """
+    global current
+    if current is not None:
+        raise AddonError(f"{current.request.title} is still running: wait for it, or press Cancel")
+    worker = engine.worker(context)
+    folder = Path(tempfile.mkdtemp(prefix="run-", dir=bpy.app.tempdir))
+    inputs = {name: _written(poses, folder / name) for name, poses in request.inputs.items()}
+    wanted = request.start is not None and context.scene.pose_diffusion.preview and not bpy.app.background
+    job = worker.submit(request.do, {**request.arguments, **engine.arguments(context)}, inputs=inputs, folder=folder,
+                        preview=wanted)
+    messages.forget()
+    current = Run(request, job, folder)
+    return current
+
+
+def _written(poses: PoseFile | Sequence[PoseFile], path: Path) -> Path | list[Path]:
+    """Files for the worker."""
+    if not isinstance(poses, PoseFile):
+        return [_one(pose, path.with_name(f"{path.name}_{i}.pose")) for i, pose in enumerate(poses)]
+    return _one(poses, path.with_name(f"{path.name}.pose"))
+
+
+def _one(pose: PoseFile, path: Path) -> Path:
+    posefile.write(pose, path)
+    return path
+
+
+def tick(context: bpy.types.Context) -> str:
+    """Look after the run: to be called about twenty times a second.
+
+    Returns
+    -------
+    str
+        `RUNNING`, or how it ended: `messages.last` says more.
+    """
+    run = current
+    if run is None:
+        return CANCELLED
+    run.job.poll()
+    if run.job.state == "done":
+        return _applied(context, run)
+    if run.job.state == "failed":
+        return _failed(context, run, run.job.message, run.job.details)
+    if run.job.state == "cancelled":
+        return cancel(context)
+    try:
+        _show(context, run)
+    except AddonError as error:
+        cancel(context, f"{run.request.title} was stopped: {error}", level="ERROR")
+        return FAILED
+    return RUNNING
+
+
+def _show(context: bpy.types.Context, run: Run) -> None:
+    """The newest result on the armature, if there is one and the last one is shown for long enough."""
+    newest, now = run.job.preview, time.monotonic()
+    if newest is None or newest == run.shown or now < run.next_preview or run.request.start is None:
+        return
+    armature = found(run.request.target)
+    run.shown = newest
+    if not newest.is_file():
+        return  # the worker keeps the newest ones only: the next one comes
+    skeleton = signing.skeleton_for(armature, bones_of(armature))
+    motion = solve(tracks(posefile.read(newest)), skeleton, signing.solving_of(context.scene, "follow"))
+    preview.show(context, armature, motion, start=run.request.start)
+    run.next_preview = now + (time.monotonic() - now) * (1 + REST)
+
+
+def _failed(context: bpy.types.Context, run: Run, why: str, details: str = "") -> str:
+    end(context)
+    messages.say("ERROR", f"{run.request.title}: {why}", details=details)
+    return FAILED
+
+
+def _applied(context: bpy.types.Context, run: Run) -> str:
+    """The result on the armature, as the run's operator is to leave it."""
+    if run.job.result is None:
+        return _failed(context, run, "the worker made no file: press Check in the preferences")
+    try:
+        pose = posefile.read(run.job.result)
+    except AddonError as error:
+        return _failed(context, run, str(error))
+    end(context, keep=True)
+    try:
+        text, notes = run.request.apply(context, pose)
+    except AddonError as error:
+        _take_back(run)
+        messages.say("ERROR", f"{run.request.title}: {error}")
+        return FAILED
+    notes = (*run.job.warnings, *notes)
+    seconds = time.monotonic() - run.begun
+    messages.say("WARNING" if notes else "INFO", f"{text} in {seconds:.1f} s", notes=notes)
+    return DONE
+
+
+def cancel(context: bpy.types.Context, text: str = "", *, level: str = "INFO") -> str:
+    """Stop the run, if there is one: the scene is at once as it was."""
+    run = current
+    if run is None:
+        return CANCELLED
+    run.job.cancel()
+    end(context)
+    messages.say(level, text or f"{run.request.title} was cancelled: nothing was changed")
+    return CANCELLED
+
+
+def end(context: bpy.types.Context, *, keep: bool = False) -> None:
+    """No run any more: the preview goes, and unless they are kept the things that were added for it."""
+    global current
+    run, current = current, None
+    preview.end(context)
+    if run is None:
+        return
+    if not keep:
+        _take_back(run)
+    shutil.rmtree(run.folder, ignore_errors=True)
+
+
+def _take_back(run: Run) -> None:
+    if run.request.added_since is not None:
+        remove_since(run.request.added_since)
+
+
+def hide_preview(context: bpy.types.Context) -> None:
+    """The scene as it is without the run, which goes on: before it is saved."""
+    preview.end(context)
+    if current is not None:
+        current.shown = None
+
+
+def block(context: bpy.types.Context, request: Request) -> str:
+    """The whole run at once, for scripts without a window."""
+    run = start(context, request)
+    while (state := tick(context)) == RUNNING:
+        run.job.wait(.05)
+    return state
+
+
+def progress() -> tuple[float, str]:
+    """How far the run is, from 0 to 1, and in words."""
+    if current is None:
+        return 0.0, ""
+    job = current.job
+    if job.state == "running" and job.steps:
+        return job.step / job.steps, f"step {job.step} of {job.steps}"
+    return 0.0, {"starting": "starting Python …", "loading": "loading the model …", "queued": "waiting …"}.get(
+        job.state, "working …")

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Keypoints onto an armature: read, solve, key. What loading a file and generating have in common."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+
+from .. import posefile
+from ..animation.apply import apply_motion, notes_of, skeleton_of
+from ..posefile import PoseFile
+from ..rigs import rigify
+from ..rigs.match import Match
+from ..rigs.signer import build_signer
+from ..solver.skeleton import Motion, Skeleton
+from ..solver.solve import Solving, solve
+from ..tracks import Reading, tracks
+from .target import bones_of
+
+FEW_ROLES = 12  # of 43: with fewer, something is likely to be wrong with the map
+
+
+def reading_of(scene: bpy.types.Scene) -> Reading:
+    """How a file is read, by the scene's settings."""
+    settings = scene.pose_diffusion
+    return Reading(person=settings.person, mirrored=settings.mirrored)
+
+
+def solving_of(scene: bpy.types.Scene, mode: str | None = None) -> Solving:
+    """How it is solved, by the scene's settings, or in another mode."""
+    settings = scene.pose_diffusion
+    return Solving(mode=mode or settings.mode, smoothing=settings.smoothing, longest_gap=settings.longest_gap,
+                   parts=frozenset(settings.parts))
+
+
+def skeleton_for(armature: bpy.types.Object, found: Match) -> Skeleton:
+    """The armature at rest; of a generated Rigify rig, its controls."""
+    if rigify.is_generated(armature):
+        return rigify.skeleton_of_generated(armature, found.bones)
+    return skeleton_of(armature, found.bones)
+
+
+def sign(context: bpy.types.Context, armature: bpy.types.Object, pose: PoseFile, *, name: str, start: float,
+         reading: Reading, solving: Solving) -> tuple[str, ...]:
+    """Make a take of keypoints: a new action on the armature, which was solved for it.
+
+    Parameters
+    ----------
+    context : bpy.types.Context
+        The present one.
+    armature : bpy.types.Object
+        That signs.
+    pose : PoseFile
+        Keypoints.
+    name : str
+        Of the action.
+    start : float
+        The scene's frame at which it begins.
+    reading, solving
+        As the settings have it.
+
+    Returns
+    -------
+    tuple of str
+        What the user should know, a line each.
+
+    Raises
+    ------
+    AddonError
+        If there is nothing to animate or nothing to animate it with; then nothing is changed.
+    """
+    found = bones_of(armature)
+    motion = solve(tracks(pose, reading), skeleton_for(armature, found), solving)
+    notes = notes_of(key(context, armature, motion, start=start, name=name))
+    context.scene.pose_diffusion.last_used = armature
+    if len(found.bones) < FEW_ROLES:
+        notes += f'only {len(found.bones)} bones of "{armature.name}" are driven: see Bone map',
+    return notes
+
+
+def key(context: bpy.types.Context, armature: bpy.types.Object, motion: Motion, *, start: float,
+        name: str) -> bpy.types.Action:
+    """Keys of a motion that was solved for `skeleton_for(armature)`."""
+    if rigify.is_generated(armature):
+        return rigify.drive_generated(context, armature, motion, start, name)
+    return apply_motion(context, armature, motion, start=start, name=name)
+
+
+def new_signer(context: bpy.types.Context) -> bpy.types.Object:
+    """A new signer, which is active and selected from now on, if the mode allows that."""
+    signer = build_signer(context)
+    if context.mode == "OBJECT":
+        for thing in context.selected_objects:
+            thing.select_set(False)
+        signer.select_set(True)
+        context.view_layer.objects.active = signer
+    context.scene.pose_diffusion.last_used = signer
+    return signer
+
+
+def load(context: bpy.types.Context, paths: list[Path],
+         armature: bpy.types.Object | None) -> tuple[str, tuple[str, ...]]:
+    """Load files, one take each; the last one is the armature's action then.
+
+    Parameters
+    ----------
+    context : bpy.types.Context
+        The present one.
+    paths : list of Path
+        All are read before anything is changed.
+    armature : bpy.types.Object or None
+        None: a new signer.
+
+    Returns
+    -------
+    str
+        What was done, for the user.
+    tuple of str
+        Notes.
+
+    Raises
+    ------
+    AddonError
+        If a file cannot be read or applied.
+    """
+    poses = [posefile.read(path) for path in paths]
+    scene = context.scene
+    notes: list[str] = []
+    reading, solving = reading_of(scene), solving_of(scene)
+    if armature is None:
+        armature = new_signer(context)
+    for path, pose in zip(paths, poses):
+        own = sign(context, armature, pose, name=path.stem, start=start_of(scene), reading=reading, solving=solving)
+        notes += [f"{path.name}: {note}" for note in own] if len(paths) > 1 else own
+    armature.pose_diffusion.source = str(paths[-1])
+    what = f'"{paths[0].name}"' if len(paths) == 1 else f"{len(paths)} files, each as an action,"
+    return f'{what} loaded onto "{armature.name}"', tuple(notes)
+
+
+def start_of(scene: bpy.types.Scene) -> int:
+    """The frame at which new takes begin."""
+    return scene.frame_current if scene.pose_diffusion.begin == "CURRENT" else scene.frame_start
