@@ -191,8 +191,8 @@ def _problem(pose: PoseFile) -> str | None:
         if bad.any():
             frame, person, point = (int(i) for i in np.argwhere(bad)[0])
             name = [f"{part.name}/{name}" for part in pose.components for name in part.points][point]
-            return (f"point {name[:MAX_NAME]} of person {person} in frame {start + frame} is NaN or infinite: set its value and "
-                    "its confidence to 0 there, which marks it as not seen")
+            return (f"point {name[:MAX_NAME]} of person {person} in frame {start + frame} is NaN or infinite: set its "
+                    "value and its confidence to 0 there, which marks it as not seen")
     return None
 
 
