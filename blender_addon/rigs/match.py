@@ -11,8 +11,11 @@ from dataclasses import dataclass
 
 from ..errors import AddonError
 from ..solver.skeleton import FINGERS, ROLES, SIDES
+from .map_files import load_map, save_map
 from .maps import MAPS, MARKS
 from .match_names import by_name
+
+__all__ = ["BY_NAME", "Match", "drivable", "load_map", "match", "save_map"]
 
 BY_NAME = "by name"
 # A generated Rigify rig has three bones of each name; those that deform are the ones that an export keeps.
@@ -98,12 +101,12 @@ def _by_map(bones: Sequence[str], name: str) -> list[dict[str, str]]:
     plain: dict[str, list[str]] = {}
     for bone in bones:
         plain.setdefault(_plain(bone), []).append(bone)
-    if _plain(MARKS.get(name, "")) not in {*plain, ""}:
-        return []
     ends = {_plain(known[role]) for side in SIDES for role in (f"hand.{side}", f"upper_arm.{side}")}
     prefixes = {key[:-len(end)] for key in plain for end in ends if key.endswith(end)}
     results: dict[str, dict[str, str]] = {}
     for prefix in prefixes:
+        if name in MARKS and prefix + _plain(MARKS[name]) not in plain:
+            continue
         found = {}
         for role, bone in known.items():
             same = plain.get(prefix + _plain(bone), [])

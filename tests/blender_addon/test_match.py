@@ -98,7 +98,7 @@ def test_of_rigifys_generated_bones_the_controls_are_taken() -> None:
         chain(generated, f"ORG-shoulder.{side}", [f"{name}_fk.{side}" for name in ("upper_arm", "forearm", "hand")])
         generated.update({name: f"ORG-palm.01.{side}" for name in parents
                           if name.startswith(("f_", "thumb", "shoulder")) and name.endswith(side)})
-    generated.update(dict.fromkeys(("torso", "spine_fk.002", "spine_fk.003", "neck", "head"), None))
+    generated.update(dict.fromkeys(("torso", "spine_fk.002", "spine_fk.003", "neck", "head", "root"), None))
     controls = matched(generated)
     assert controls.rig == "Rigify"
     assert controls.missing == ()
