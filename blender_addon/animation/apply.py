@@ -11,12 +11,10 @@ import numpy as np
 from ..errors import AddonError
 from ..solver.rotations import to_matrices
 from ..solver.skeleton import Motion, Skeleton
-from . import keys, obstacles, shapes
-from .evaluation import axes_of, sampled
-from .space import inheriting, local_rotations, skeleton_of, turned
+from . import keys, obstacles, readback, shapes
+from .space import inheriting, skeleton_of, turned
 from .state import State, remember, restore
 
-FOLLOWS = 1.0  # degrees by which a bone may be off; single precision alone makes about .001
 NOTES = "pose_diffusion_notes"  # custom property of an action
 
 __all__ = ["apply_motion", "notes_of", "skeleton_of"]
@@ -41,7 +39,7 @@ class Rotations:
 
 
 def apply_motion(context: bpy.types.Context, armature: bpy.types.Object, motion: Motion, *, start: float,
-                 name: str) -> bpy.types.Action:
+                 name: str, settle: bool = True) -> bpy.types.Action:
     """Key a motion on an armature, in a new action that it plays from then on.
 
     The action that it played is kept, with a fake user. Shape keys of its meshes are keyed by their ARKit names. Spans
@@ -59,6 +57,9 @@ def apply_motion(context: bpy.types.Context, armature: bpy.types.Object, motion:
         Scene frame of the motion's first frame.
     name : str
         Of the action.
+    settle : bool
+        Whether bones between driven ones are keyed at rest, as the solver takes them to be, and those that do not turn
+        with their parents are made up for. False where the motion has reckoned with both.
 
     Returns
     -------
@@ -71,7 +72,7 @@ def apply_motion(context: bpy.types.Context, armature: bpy.types.Object, motion:
         If keys cannot be written, or nothing moves; everything is as it was then.
     """
     obstacles.check_editable(armature)
-    rotations = rotations_of(armature, motion)
+    rotations = rotations_of(armature, motion, settle)
     frames = key_frames(context.scene, motion, start)
     things = [armature, *shapes.keys_with(armature, motion.shapes)]
     before = [(thing, remember(thing), keys.assigned(thing)[0]) for thing in things]
@@ -80,9 +81,9 @@ def apply_motion(context: bpy.types.Context, armature: bpy.types.Object, motion:
     made = [action]
     try:
         made += _write(action, armature, things[1:], motion, rotations, frames)
-        _settle(action, armature, rotations, start)
+        _settle(action, armature, rotations, before[0][2], start)
         armature.data.pose_position = "POSE"
-        notes = [*motion.notes, *obstacles.layering(armature), *_compare(context, armature, rotations, frames)]
+        notes = [*motion.notes, *obstacles.layering(armature), *_check(context, armature, rotations, frames)]
     except AddonError:
         armature.data.pose_position = pose_position
         _undo(context, before, made)
@@ -106,8 +107,11 @@ def notes_of(action: bpy.types.Action) -> tuple[str, ...]:
     return tuple(text.split("\n")) if text else ()
 
 
-def rotations_of(armature: bpy.types.Object, motion: Motion) -> Rotations:
-    """The motion's quaternions, turned into those that bones need which do not turn with their parents."""
+def rotations_of(armature: bpy.types.Object, motion: Motion, settle: bool = True) -> Rotations:
+    """The motion's rotations for the armature's bones.
+
+    Parameters and errors are those of `apply_motion`.
+    """
     if not len(motion.bones) or not len(motion.quaternions):
         raise AddonError("nothing to key: the motion has no bones or no frames; check the list of bones and the file")
     skeleton = skeleton_of(armature, {})
@@ -116,6 +120,8 @@ def rotations_of(armature: bpy.types.Object, motion: Motion) -> Rotations:
         raise AddonError(f"{armature.name} has no bone {gone[0]}: match its bones again")
     quaternions = {at[bone]: motion.quaternions[:, i] for i, bone in enumerate(motion.bones)}
     inherits = inheriting(armature)
+    if not settle:
+        return Rotations(skeleton, inherits, quaternions, ())
     if not inherits.all():
         frames = len(motion.quaternions)
         wanted, _, _ = skeleton.posed(quaternions, frames)
@@ -158,51 +164,41 @@ def write_rotations(action: bpy.types.Action, slot: bpy.types.ActionSlot | None,
     """Key rotations, and set the bones to quaternions."""
     names = rotations.skeleton.bones
     for bone, values in rotations.quaternions.items():
-        path = armature.pose.bones[names[bone]].path_from_id("rotation_quaternion")
-        keys.write(action, slot, path, frames, values, names[bone])
+        keys.write(action, slot, _path(armature, names[bone], "rotation_quaternion"), frames, values, names[bone])
     for name in _names(rotations):
         armature.pose.bones[name].rotation_mode = "QUATERNION"
     for bone in rotations.rest:
         armature.pose.bones[names[bone]].rotation_quaternion = (1, 0, 0, 0)
 
 
-def _settle(action: bpy.types.Action, armature: bpy.types.Object, rotations: Rotations, start: float) -> None:
-    """Key rest for bones between driven ones that do not turn, so that the take does not depend on what was posed."""
-    slot = keys.ensure_slot(action, armature)
+def _settle(action: bpy.types.Action, armature: bpy.types.Object, rotations: Rotations, old: bpy.types.Action | None,
+            start: float) -> None:
+    """Key what the take must not inherit from before.
+
+    Bones between driven ones are at rest. Places and scales that the old action animated are those at rest: else they
+    would stay as they were in its last frame.
+    """
+    slot, once = keys.ensure_slot(action, armature), np.array([start])
+    names = _names(rotations)
     for bone in rotations.rest:
         name = rotations.skeleton.bones[bone]
-        path = armature.pose.bones[name].path_from_id("rotation_quaternion")
-        keys.write(action, slot, path, np.array([start]), np.array([[1.0, 0, 0, 0]]), name)
+        keys.write(action, slot, _path(armature, name, "rotation_quaternion"), once, np.array([[1.0, 0, 0, 0]]), name)
+    moved = {curve.data_path for curve in obstacles.all_curves(old)} if old else set()
+    for name in names:
+        for prop, value in (("location", 0.0), ("scale", 1.0)):
+            if (path := _path(armature, name, prop)) in moved:
+                keys.write(action, slot, path, once, np.full((1, 3), value), name)
 
 
-def _compare(context: bpy.types.Context, armature: bpy.types.Object, rotations: Rotations,
-             frames: np.ndarray) -> list[str]:
-    """Evaluate two frames and compare each bone's rotation with what was keyed; notes say which bones do not follow.
+def _path(armature: bpy.types.Object, bone: str, prop: str) -> str:
+    return str(armature.pose.bones[bone].path_from_id(prop))
 
-    Raises
-    ------
-    AddonError
-        If no bone follows.
-    """
+
+def _check(context: bpy.types.Context, armature: bpy.types.Object, rotations: Rotations,
+           frames: np.ndarray) -> list[str]:
     bones = list(rotations.quaternions)
     keyed = np.stack([to_matrices(rotations.quaternions[bone]) for bone in bones], 1)
-    away = np.array([_degrees(keyed[i], np.eye(3)) for i in range(len(keyed))])  # from rest
-    farthest = int(away.sum(1).argmax())
-    chosen = sorted({farthest, int(_degrees(keyed, keyed[farthest]).sum(1).argmax())})
-    local = local_rotations(rotations.skeleton, rotations.inherits, axes_of(sampled(context, armature, frames[chosen])))
-    off = _degrees(local[:, bones], keyed[chosen])
-    names = [rotations.skeleton.bones[bone] for bone in bones]
-    still = [name for name, error in zip(names, off.max(0)) if error > FOLLOWS]
-    moving = away[chosen].max(0) > FOLLOWS
-    if moving.any() and not (off.max(0) <= FOLLOWS)[moving].any():
-        raise AddonError(f"{armature.name} does not move, though {len(names)} bones were keyed: "
-                         f"{obstacles.reason(armature, names)}; nothing was changed")
-    return obstacles.still(armature, still)
-
-
-def _degrees(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Angles between rotations `(..., 3, 3)`; exact for small ones."""
-    return np.degrees(2 * np.arcsin(np.clip(np.linalg.norm(a - b, axis=(-1, -2)) / np.sqrt(8), 0, 1)))
+    return readback.check(context, armature, rotations.skeleton, rotations.inherits, frames, bones, keyed, np.eye(3))
 
 
 def _undo(context: bpy.types.Context, before: Sequence[tuple[bpy.types.ID, State, bpy.types.Action | None]],

@@ -140,3 +140,25 @@ def _set_line(curve: bpy.types.FCurve, frames: np.ndarray, values: np.ndarray) -
     points.foreach_set("co", np.column_stack([frames, values]).astype(np.float32).ravel())
     points.foreach_set("interpolation", np.full(len(frames), LINEAR, np.int32))
     curve.update()
+
+
+def sample(action: bpy.types.Action | None, slot: bpy.types.ActionSlot | None, path: str, frames: np.ndarray,
+           otherwise: np.ndarray) -> np.ndarray:
+    """A property's values `(T, C)` at frames by its curves, modifiers included.
+
+    Parameters
+    ----------
+    action, slot
+        Where from; no action is no curves.
+    path : str
+        Of the property.
+    frames : np.ndarray
+        `(T,)`.
+    otherwise : np.ndarray
+        `(C,)`: the values of channels that have no curve.
+    """
+    out = np.tile(np.asarray(otherwise, float), (len(frames), 1))
+    for curve in curves(action, slot) if action else ():
+        if curve.data_path == path and curve.array_index < out.shape[1] and not curve.mute:
+            out[:, curve.array_index] = [curve.evaluate(frame) for frame in frames]
+    return out

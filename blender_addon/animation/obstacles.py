@@ -79,7 +79,7 @@ def euler_actions(armature: bpy.types.Object, bones: Collection[str], modes: Map
     if not changed:
         return []
     found = [action.name for action in bpy.data.actions if action not in made and changed & bones_of(
-        curve.data_path for curve in _all_curves(action) if not curve.data_path.endswith("quaternion")
+        curve.data_path for curve in all_curves(action) if not curve.data_path.endswith("quaternion")
         and ".rotation_" in curve.data_path)]
     if not found:
         return []
@@ -98,7 +98,8 @@ def _drivers(armature: bpy.types.Object) -> list[bpy.types.FCurve]:
     return [curve for curve in animation.drivers if ".rotation_" in curve.data_path] if animation else []
 
 
-def _all_curves(action: bpy.types.Action) -> list[bpy.types.FCurve]:
+def all_curves(action: bpy.types.Action) -> list[bpy.types.FCurve]:
+    """The curves of all slots."""
     if not keys.SLOTTED:
         return list(action.fcurves)
     return [curve for slot in action.slots for curve in keys.curves(action, slot)]
