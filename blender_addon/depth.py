@@ -18,34 +18,41 @@ class Usual:
     Attributes
     ----------
     factor : float
-        Depth in image widths per unit of z: the median of MediaPipe Holistic's output.
+        Depth in image widths per unit of z: about the median of MediaPipe Holistic's output.
     spread : float
         How far the squared factor varies from clip to clip, relative to its usual value (standard deviation).
+    alike : float
+        How many observations say as much as one would that is independent: frames follow each other, fingers move
+        together.
     share : float
         Mean squared depth of a bone over its mean squared length in the image, in signing.
     """
 
     factor: float
     spread: float
+    alike: float
     share: float
 
 
-BODY = Usual(.3, .36, .6)
-HAND = Usual(.75, .15, .5)
-FACE = Usual(1.0, .2, .5)
-STRANGE = 5.0  # a file whose z differs from the usual by more than this was scaled by another tool
+# Body: with 0.2 the forearms of 12 sources of signing clips are 0.8 shoulder widths long, as people's are.
+BODY = Usual(.2, .4, 5, .15)
+HAND = Usual(.75, .3, 50, .2)
+FACE = Usual(1.0, .3, 50, .3)
+LENGTH_SPREAD = .2  # relative standard deviation of a squared length among people
+STRANGE = 3.0  # a file whose z differs from the usual by more than this was scaled by another tool
 RANGE = 4.0  # how far the data may take the factor from where it starts
-ROUNDS = 8
+ROUNDS = 12
 OUTLIER = 2.0  # lengths beyond twice the bone's median are errors of capture
 
 
-def depth_factor(ends: np.ndarray, seen: np.ndarray, usual: Usual, unit: float, known: float | None = None) -> float:
-    """The factor for which bones' 3D lengths vary least over time.
+def depth_factor(ends: np.ndarray, seen: np.ndarray, usual: Usual, unit: float, lengths: np.ndarray | None = None
+                 ) -> float:
+    """The factor for which bones' 3D lengths vary least over time, and are as long as people's are.
 
-    A bone's squared length is `across + c^2 along` (image plane, depth). Its variance over time relative to its mean is
-    quadratic in c^2, so the least squares solution is closed. Noise in z pulls it towards 0, and a short clip says
-    little, so the usual factor is a prior whose weight is the variance that the lengths still have: exact points
-    overrule it, noisy ones hardly.
+    With c the factor, a bone's squared length is `across + c^2 along` (image plane, depth): linear in c^2, and so is
+    what it should be, one number per bone. Both are found by least squares. Noise in z pulls c towards 0, and a short
+    clip says little; so the usual factor and people's usual lengths count too, the more so the more the lengths still
+    vary: exact points overrule them, noisy ones hardly.
 
     Parameters
     ----------
@@ -57,8 +64,8 @@ def depth_factor(ends: np.ndarray, seen: np.ndarray, usual: Usual, unit: float, 
         Of the network.
     unit : float
         The image's width in pixels.
-    known : float, optional
-        A measured factor, in pixels per unit of z, that takes the usual one's place.
+    lengths : np.ndarray, optional
+        `(B,)` pixels: what the bones' lengths usually are.
 
     Returns
     -------
@@ -66,57 +73,45 @@ def depth_factor(ends: np.ndarray, seen: np.ndarray, usual: Usual, unit: float, 
         Pixels per unit of z; positive.
     """
     across, along = np.square(ends[..., :2]).sum(-1), np.square(ends[..., 2])
-    start = usual.factor * unit if known is None else known
-    if not seen.any() or not (along[seen] > 0).any():
+    start = usual.factor * unit
+    if not (along[seen] > 0).any():
         return start
     expected = float(np.sqrt(usual.share * across[seen].mean() / along[seen].mean()))
-    if known is None and not 1 / STRANGE < expected / start < STRANGE:
+    if not 1 / STRANGE < expected / start < STRANGE:
         start = expected
     square = start**2
     for _ in range(ROUNDS):
-        a, b, variance = _relative(across, along, seen, square)
-        weight = variance / (usual.spread * start**2)**2
-        square = (weight * start**2 - (a * b).sum()) / max(weight + (b * b).sum(), 1e-300)
+        length = across + square * along
+        used = seen & (length <= OUTLIER**2 * _medians(length, seen))
+        whole = np.maximum((length * used).sum(0) / np.maximum(used.sum(0), 1), 1e-12)
+        whole = whole if lengths is None else np.square(lengths)
+        square = _fitted(np.where(used, across / whole, 0.0), np.where(used, along / whole, 0.0), used, square, start,
+                         usual, 0.0 if lengths is None else LENGTH_SPREAD**-2)
         square = float(np.clip(square, (start / RANGE)**2, (start * RANGE)**2))
     return float(np.sqrt(square))
 
 
-def _relative(across: np.ndarray, along: np.ndarray, seen: np.ndarray, square: float
-              ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Both parts of the squared lengths, centred and relative to the mean length; the variance of what they sum to."""
-    length = across + square * along
-    ordered = np.sort(np.where(seen, length, np.inf), axis=0)
-    middle = np.take_along_axis(ordered, (np.maximum(seen.sum(0) - 1, 0) // 2)[None], axis=0)
-    used = seen & (length <= OUTLIER**2 * middle)
-    number = np.maximum(used.sum(0), 1)
-    mean = np.maximum((length * used).sum(0) / number, 1e-12)
-    a, b = (np.where(used, part - (part * used).sum(0) / number, 0.0) / mean for part in (across, along))
-    freedom = max(int(used.sum()) - len(mean), 1)
-    return a, b, float(np.square(a + square * b).sum() / freedom)
+def _medians(values: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """`(B,)`: the (lower) median over time of what was seen; inf where nothing was."""
+    ordered = np.sort(np.where(seen, values, np.inf), axis=0)
+    return np.take_along_axis(ordered, (np.maximum(seen.sum(0) - 1, 0) // 2)[None], axis=0)[0]
 
 
-def world_factor(ends: np.ndarray, world: np.ndarray, seen: np.ndarray) -> float | None:
-    """The body's factor from MediaPipe's world landmarks, which are metric.
+def _fitted(across: np.ndarray, along: np.ndarray, used: np.ndarray, square: float, start: float, usual: Usual,
+            strength: float) -> float:
+    """One round: the squared factor, all bones' lengths given how much they vary at `square`.
 
-    Parameters
-    ----------
-    ends : np.ndarray
-        `(T, B, 3)` as in `depth_factor`.
-    world : np.ndarray
-        `(T, B, 3)` the same bones in metres.
-    seen : np.ndarray
-        `(T, B)` bool: both are known.
-
-    Returns
-    -------
-    float or None
-        Pixels per unit of z; None if the two disagree.
+    Minimises `sum_t,b (across + x along - m_b)^2 / s^2 + strength sum_b (m_b - 1)^2 + (x / start^2 - 1)^2 / spread^2`
+    over x and every m_b.
     """
-    image, metres = ends[seen], world[seen]
-    power = np.square(metres[:, :2]).sum()
-    if not len(image) or power <= 0 or np.square(image[:, 2]).sum() <= 0:
-        return None
-    pixels_per_metre = (image[:, :2] * metres[:, :2]).sum() / power
-    z, depth = image[:, 2], metres[:, 2] * pixels_per_metre
-    alike = (z * depth).sum() / max(np.sqrt(np.square(z).sum() * np.square(depth).sum()), 1e-12)
-    return float((z * depth).sum() / np.square(z).sum()) if alike > .8 else None
+    number = used.sum(0)
+    a, b = across.sum(0), along.sum(0)
+    own = (a + square * b) / np.maximum(number, 1)
+    residual = np.where(used, across + square * along - own, 0.0)
+    variance = max(usual.alike * np.square(residual).sum() / max(number.sum() - len(number), 1), 1e-12)
+    pull = number / variance + strength  # of m_b = ((a + x b) / variance + strength) / pull
+    pull = np.maximum(pull, 1e-12)
+    quadratic = (np.square(along).sum() / variance - (b**2 / pull).sum() / variance**2 + (usual.spread * start**2)**-2)
+    linear = ((across * along).sum() / variance - (b * (a / variance + strength) / pull).sum() / variance
+              - 1 / (usual.spread**2 * start**2))
+    return float(-linear / max(quadratic, 1e-300))

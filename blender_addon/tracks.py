@@ -9,15 +9,17 @@ import numpy as np
 
 from . import depth
 from .errors import AddonError
-from .points import BODY, HANDS, POINTS, WORLD, other_side
+from .points import BODY, HANDS, POINTS, other_side
 from .posefile import PoseFile
 from .solver.skeleton import FINGERS, SIDES
 
 SHOULDER_WIDTH = .36  # metres between an adult's shoulder joints
+ARM = {("shoulder", "elbow"): .85, ("elbow", "wrist"): .8}  # shoulder widths, of 12 sources of signing clips
 SHOULDERS_PER_HAND, SHOULDERS_PER_FACE = 3.2, 2.2  # wrist to middle MCP, ear to ear: medians of signing clips
 # MediaPipe goes on guessing where a body leaves the image. Guessed elbows and wrists are mostly a hanging arm, which is
 # better than none; guessed hips move with the arms and would shake the torso.
 HIP_VISIBILITY = .5
+SURE = .5  # confidence from which a point may tell how deep z is
 OUTSIDE = 1.0  # image sizes: what is farther out was not seen
 
 __all__ = ["POINTS", "Reading", "Tracks", "tracks"]
@@ -69,18 +71,19 @@ class Tracks:
 
 @dataclass(frozen=True, eq=False)
 class _Read:
-    """What a file says of the joints: pixels `(T, J, 3)` with z as stored, and what was seen `(T, J)`."""
+    """What a file says of the joints: pixels `(T, J, 3)` with z as stored; what was seen, and surely so, `(T, J)`."""
 
     column: dict[str, int]
     values: np.ndarray
     seen: np.ndarray
+    sure: np.ndarray
     width: float
 
     def bones(self, pairs: Iterable[tuple[str, str]]) -> tuple[np.ndarray, np.ndarray]:
-        """Differences `(T, B, 3)` and whether both ends were seen, of the pairs that the file has."""
-        known = [(self.column[a], self.column[b]) for a, b in pairs if a in self.column and b in self.column]
-        a, b = np.array(known, int).reshape(-1, 2).T
-        return self.values[:, b] - self.values[:, a], self.seen[:, a] & self.seen[:, b]
+        """Differences `(T, B, 3)`, 0 where not both ends are sure, and `(T, B)` whether they are."""
+        a, b = np.array([[self.column.get(joint, -1) for joint in pair] for pair in pairs]).T
+        seen = self.sure[:, a] & self.sure[:, b] & (a >= 0) & (b >= 0)
+        return np.where(seen[..., None], self.values[:, b] - self.values[:, a], 0.0), seen
 
 
 def tracks(pose: PoseFile, reading: Reading = Reading()) -> Tracks:
@@ -154,7 +157,8 @@ def _read(pose: PoseFile, reading: Reading) -> _Read:
         raise AddonError(f"person {reading.person + 1} was never seen: there is nothing to animate")
     if reading.mirrored:
         values[..., 0] *= -1
-    return _Read({joint: i for i, joint in enumerate(joints)}, np.where(seen[..., None], values, 0.0), seen, size[0])
+    return _Read({joint: i for i, joint in enumerate(joints)}, np.where(seen[..., None], values, 0.0), seen,
+                 seen & (confidence > SURE), size[0])
 
 
 def _factors(pose: PoseFile, read: _Read, reading: Reading) -> tuple[float, float, float]:
@@ -163,31 +167,15 @@ def _factors(pose: PoseFile, read: _Read, reading: Reading) -> tuple[float, floa
         if not np.isfinite(reading.depth) or reading.depth <= 0:
             raise AddonError(f"a depth of {reading.depth} is impossible: give pixels per unit of z, more than 0")
         return reading.depth, reading.depth, reading.depth
-    arms = [(a, b) for s in SIDES for a, b in ((f"shoulder.{s}", f"elbow.{s}"), (f"elbow.{s}", f"wrist.{s}"))]
+    width = _shoulder_width(read)
+    both = [read.bones([(f"{a}.{side}", f"{b}.{side}") for a, b in ARM]) for side in SIDES]
+    arms = depth.depth_factor(np.concatenate([ends for ends, _ in both]), np.concatenate([seen for _, seen in both]),
+                              depth.BODY, read.width, np.array(list(ARM.values())) * width)
     fingers = [(a, b) for s in SIDES for f in FINGERS for a, b in zip(
         (f"hand.{s}", *(f"{f}.{i}.{s}" for i in (1, 2, 3))), (f"{f}.{i}.{s}" for i in (1, 2, 3, 4)))]
     skull = [(f"face.{a}", f"face.{b}") for a, b in ((234, 454), (10, 152), (234, 10), (454, 10), (33, 263), (33, 152))]
-    bones = [*arms, ("shoulder.R", "shoulder.L")]
-    known = _world(pose, reading, read, arms)
-    return (depth.depth_factor(*read.bones(bones), depth.BODY, read.width, known),
-            depth.depth_factor(*read.bones(fingers), depth.HAND, read.width),
+    return (arms, depth.depth_factor(*read.bones(fingers), depth.HAND, read.width),
             depth.depth_factor(*read.bones(skull), depth.FACE, read.width))
-
-
-def _world(pose: PoseFile, reading: Reading, read: _Read, bones: list[tuple[str, str]]) -> float | None:
-    """The body's factor from the world landmarks, if the file has any. Stored are x * width, y * height, z."""
-    names = [(component.name, point) for component in pose.components for point in component.points]
-    known = [pair for pair in bones if all(j in read.column and (WORLD, POINTS[j][1]) in names for j in pair)]
-    if not known or pose.data.shape[-1] < 3:
-        return None
-    sides = [[other_side(j) if reading.mirrored else j for j in pair] for pair in known]
-    columns = np.array([[names.index((WORLD, POINTS[joint][1])) for joint in pair] for pair in sides])
-    world = pose.data[:, reading.person][:, columns, :3].astype(float)
-    both = (pose.confidence[:, reading.person][:, columns] > 0).all(-1) & np.isfinite(world).all((-1, -2))
-    metres = np.where(both[..., None], world[:, :, 1] - world[:, :, 0], 0.0)
-    metres /= [pose.width * (-1 if reading.mirrored else 1) or 1, pose.height or 1, 1]
-    ends, seen = read.bones(known)
-    return depth.world_factor(ends, metres, seen & both)
 
 
 def _of_hand(joint: str, side: str) -> bool:

@@ -17,6 +17,7 @@ from .skeleton import SIDES, Skeleton
 
 OFTEN = .5  # share of the clip in which the hips must be seen for them to count
 CALM = .25  # seconds: Gaussian of the pelvis, which carries the legs
+BOW = .2  # radians by which the body's points of a level face look down, compared with the face's contour
 NECK = .5  # the neck's share of the head's turn
 BENT = (.1, .35)  # sine of the elbow's angle: below, its plane is noise; above, it is trusted
 FOREARM = .5  # the forearm's share of the hand's roll
@@ -76,17 +77,17 @@ def _head(points: Points) -> np.ndarray | None:
     """`(T, 3, 3)` turns of the head from the face's contour, else from the body's eyes, ears, mouth and nose."""
     if points.has(*FACE_JOINTS):
         across, up = points.at["face.454"] - points.at["face.234"], points.at["face.10"] - points.at["face.152"]
-    elif points.has("ear.L", "ear.R"):
-        across = points.at["ear.L"] - points.at["ear.R"]
-        if points.has("eye.L", "eye.R", "mouth.L", "mouth.R"):
-            up = points.middle("eye.L", "eye.R") - points.middle("mouth.L", "mouth.R")
-        elif points.has("nose"):
-            up = np.cross(points.at["nose"] - points.middle("ear.L", "ear.R"), across)
-        else:
-            return None
+        return turn((up, across), (UP, LEFT))
+    if not points.has("ear.L", "ear.R"):
+        return None
+    across = points.at["ear.L"] - points.at["ear.R"]
+    if points.has("eye.L", "eye.R", "mouth.L", "mouth.R"):
+        up = points.middle("eye.L", "eye.R") - points.middle("mouth.L", "mouth.R")
+    elif points.has("nose"):
+        up = np.cross(points.at["nose"] - points.middle("ear.L", "ear.R"), across)
     else:
         return None
-    return turn((up, across), (UP, LEFT))
+    return turn((up, across), (np.array([0, -np.sin(BOW), np.cos(BOW)]), LEFT))
 
 
 def arm(points: Points, skeleton: Skeleton, side: str, chest: np.ndarray) -> dict[str, np.ndarray]:

@@ -29,7 +29,7 @@ def fingers(points: Points, skeleton: Skeleton, side: str, hand: np.ndarray) -> 
         Role to `(T, 3, 3)` turns.
     """
     turns: dict[str, np.ndarray] = {}
-    before = {finger: hand for finger in FINGERS}
+    before = dict.fromkeys(FINGERS, hand)
     for i in (1, 2, 3):
         there = [finger for finger in FINGERS if f"{finger}.{i}.{side}" in skeleton.roles
                  and points.has(f"{finger}.{i}.{side}", f"{finger}.{i + 1}.{side}")]

@@ -35,7 +35,7 @@ def direction(skeleton: Skeleton, role: str, side: str) -> np.ndarray:
 
 
 def hinge(skeleton: Skeleton, side: str) -> np.ndarray:
-    """`(3,)`: the axis of the elbow, square to the upper arm: the rest arm's own, or that of a forearm raised forwards."""
+    """`(3,)`: the axis of the elbow, square to the upper arm: the rest arm's, or that of a forearm raised forwards."""
     upper = direction(skeleton, "upper_arm", side)
     lower = direction(skeleton, "forearm", side) if f"forearm.{side}" in skeleton.roles else upper
     axis = np.cross(upper, lower)

@@ -2,7 +2,6 @@
 """From the joints of a person to the bones of an armature."""
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,7 +80,7 @@ def solve(tracks: Tracks, skeleton: Skeleton, solving: Solving = Solving()) -> M
                                      or _part(role) in ("body", "head")])
     shapes = face_shapes(tracks) if "face" in solving.parts else {}
     if not bones and not shapes:
-        raise AddonError("none of the file's points drives a bone of this armature: map its bones, or choose other parts")
+        raise AddonError("none of the file's points drives a bone of this armature: map its bones, or other parts")
     for role in driven:
         if role != "hips" and not role.startswith("shoulder"):
             bones.setdefault(skeleton.roles[role], np.broadcast_to(IDENTITY, (found.frames, 4)))
