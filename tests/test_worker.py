@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,6 +30,7 @@ from pose_diffusion.worker.requests import (
     RequestError,
     read_request,
 )
+from pose_diffusion.worker.work import explained
 from tests.poses import constructed_pose, lose
 from tests.worker_process import Parent, gone, worker
 
@@ -255,6 +258,19 @@ def test_memory_is_given_back(parent: Parent, tmp_path: Path) -> None:
     memory = parent.result("free")["answer"]
     assert memory["before"]["cpu"] - memory["after"]["cpu"] > 10 * 2**20  # the model's weights are 40 MB
     assert [event["event"] for event in parent.events_of(parent.ask("warm"))] == ["loading", "done"]
+
+
+def test_ctrl_c_is_for_the_parent(parent: Parent) -> None:
+    parent.process.send_signal(signal.SIGINT)
+    assert parent.result("warm")["event"] == "done"
+
+
+def test_too_little_memory_is_said_in_words() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(1 << 60, dtype=torch.uint8)
+    for error in (caught.value, MemoryError(), torch.OutOfMemoryError("CUDA out of memory")):
+        assert explained(error).startswith("not enough memory")
+    assert explained(RuntimeError("torch\n says")) == "unexpected RuntimeError: torch says"
 
 
 def test_it_ends_with_its_parent_in_the_middle_of_a_step(tmp_path: Path) -> None:

@@ -230,8 +230,9 @@ class Worker:
                              "sampler in the add-on's preferences")
         try:
             self.log.parent.mkdir(parents=True, exist_ok=True)
+            self.log.touch()
         except OSError as error:
-            raise AddonError(f"{self.log.parent}: cannot be made ({error.strerror}): free space or check its "
+            raise AddonError(f"{self.log}: cannot be written ({error.strerror}): free space or check its "
                              "permissions") from error
         self._process = Process(os.path.abspath(interpreter), self.log)
         self._started = time.monotonic()

@@ -17,7 +17,7 @@ from .protocol import LAST, MAX_LINE, Event, ProtocolError, decode
 
 READ = 1 << 16
 MAX_LOG = 1 << 20  # bytes; then it begins anew with its last half
-TAIL = 4096  # bytes of the log that are shown
+TAIL = 4096  # bytes of it that are shown
 
 
 def clean_environment() -> dict[str, str]:
@@ -76,6 +76,7 @@ class Process:
         self._requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._doom: dict[int, threading.Timer] = {}
         self._lock = threading.Lock()
+        self._tail = b""
         self._logging = threading.Thread(target=self._keep_log, name="pose_diffusion log", daemon=True)
         self._logging.start()
         threading.Thread(target=self._write, name="pose_diffusion requests", daemon=True).start()
@@ -109,13 +110,8 @@ class Process:
             self.popen.wait()
 
     def last_words(self) -> str:
-        """The end of what it printed."""
-        try:
-            with open(self.log, "rb") as file:
-                file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL))
-                return file.read().decode("utf-8", "replace").strip()
-        except OSError as error:
-            return f"{self.log}: {error.strerror or error}"
+        """The end of what it has printed."""
+        return self._tail.decode("utf-8", "replace").strip()
 
     def _write(self) -> None:
         pipe = _pipe(self.popen.stdin)
@@ -164,6 +160,7 @@ class Process:
     def _keep_log(self) -> None:
         with _pipe(self.popen.stderr) as pipe:
             while chunk := pipe.read(READ):
+                self._tail = (self._tail + chunk)[-TAIL:]
                 try:
                     _append(self.log, chunk)
                 except OSError:

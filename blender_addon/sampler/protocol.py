@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 PROTOCOL = 1  # that of the worker must be the same
-MAX_LINE = 1 << 24  # bytes of an answer
+MAX_LINE = 1 << 22  # bytes of an answer
 EVENTS = ("ready", "queued", "loading", "running", "step", "done", "failed", "cancelled")
 LAST = ("done", "failed", "cancelled")  # nothing comes after these of the same id
 
