@@ -20,7 +20,7 @@ class Usual:
     factor : float
         Depth in image widths per unit of z: about the median of MediaPipe Holistic's output.
     spread : float
-        How far the squared factor varies from clip to clip, relative to its usual value (standard deviation).
+        How far the factor varies from clip to clip: standard deviation of its logarithm.
     alike : float
         How many observations say as much as one would that is independent: frames follow each other, fingers move
         together.
@@ -35,24 +35,24 @@ class Usual:
 
 
 # Body: with 0.2 the forearms of 12 sources of signing clips are 0.8 shoulder widths long, as people's are.
-BODY = Usual(.2, .4, 5, .15)
-HAND = Usual(.75, .3, 50, .2)
-FACE = Usual(1.0, .3, 50, .3)
-LENGTH_SPREAD = .2  # relative standard deviation of a squared length among people
-STRANGE = 3.0  # a file whose z differs from the usual by more than this was scaled by another tool
-RANGE = 4.0  # how far the data may take the factor from where it starts
-ROUNDS = 12
+BODY = Usual(.2, .4, 25, .15)
+HAND = Usual(.75, .2, 200, .2)
+FACE = Usual(1.0, .2, 200, .3)
+LENGTH_SPREAD = .2  # standard deviation of the logarithm of a squared length among people
+STRANGE = 5.0  # a file whose z differs from the usual by more than this was scaled by another tool
+RANGE = 6.0  # how far the data may take the factor from where it starts
 OUTLIER = 2.0  # lengths beyond twice the bone's median are errors of capture
+EXACT = 1e-6  # squared relative deviation of lengths that is as good as none
 
 
 def depth_factor(ends: np.ndarray, seen: np.ndarray, usual: Usual, unit: float, lengths: np.ndarray | None = None
                  ) -> float:
     """The factor for which bones' 3D lengths vary least over time, and are as long as people's are.
 
-    With c the factor, a bone's squared length is `across + c^2 along` (image plane, depth): linear in c^2, and so is
-    what it should be, one number per bone. Both are found by least squares. Noise in z pulls c towards 0, and a short
-    clip says little; so the usual factor and people's usual lengths count too, the more so the more the lengths still
-    vary: exact points overrule them, noisy ones hardly.
+    Noise in z makes lengths vary as much as a wrong factor does, and a short clip says little; so the usual factor and
+    people's usual lengths count too, the less the better the lengths agree: exact points overrule them, noisy ones
+    hardly. The cost of a factor, `N log(variance of lengths) + (deviation from the usual)^2 / spread^2`, is looked up
+    on a grid, since it may have two minima.
 
     Parameters
     ----------
@@ -79,16 +79,16 @@ def depth_factor(ends: np.ndarray, seen: np.ndarray, usual: Usual, unit: float, 
     expected = float(np.sqrt(usual.share * across[seen].mean() / along[seen].mean()))
     if not 1 / STRANGE < expected / start < STRANGE:
         start = expected
-    square = start**2
-    for _ in range(ROUNDS):
-        length = across + square * along
+    factor, reach = start, RANGE
+    for _ in range(4):
+        length = across + factor**2 * along
         used = seen & (length <= OUTLIER**2 * _medians(length, seen))
-        whole = np.maximum((length * used).sum(0) / np.maximum(used.sum(0), 1), 1e-12)
-        whole = whole if lengths is None else np.square(lengths)
-        square = _fitted(np.where(used, across / whole, 0.0), np.where(used, along / whole, 0.0), used, square, start,
-                         usual, 0.0 if lengths is None else LENGTH_SPREAD**-2)
-        square = float(np.clip(square, (start / RANGE)**2, (start * RANGE)**2))
-    return float(np.sqrt(square))
+        grid = factor * np.geomspace(1 / reach, reach, 41)
+        grid = grid[(grid >= start / RANGE * .999) & (grid <= start * RANGE * 1.001)]
+        costs = _costs(grid, np.where(used, across, 0.0), np.where(used, along, 0.0), used, lengths, usual.alike)
+        factor = float(grid[np.argmin(costs + np.square(np.log(grid / start) / usual.spread))])
+        reach = reach**.25
+    return factor
 
 
 def _medians(values: np.ndarray, seen: np.ndarray) -> np.ndarray:
@@ -97,21 +97,15 @@ def _medians(values: np.ndarray, seen: np.ndarray) -> np.ndarray:
     return np.take_along_axis(ordered, (np.maximum(seen.sum(0) - 1, 0) // 2)[None], axis=0)[0]
 
 
-def _fitted(across: np.ndarray, along: np.ndarray, used: np.ndarray, square: float, start: float, usual: Usual,
-            strength: float) -> float:
-    """One round: the squared factor, all bones' lengths given how much they vary at `square`.
-
-    Minimises `sum_t,b (across + x along - m_b)^2 / s^2 + strength sum_b (m_b - 1)^2 + (x / start^2 - 1)^2 / spread^2`
-    over x and every m_b.
-    """
-    number = used.sum(0)
-    a, b = across.sum(0), along.sum(0)
-    own = (a + square * b) / np.maximum(number, 1)
-    residual = np.where(used, across + square * along - own, 0.0)
-    variance = max(usual.alike * np.square(residual).sum() / max(number.sum() - len(number), 1), 1e-12)
-    pull = number / variance + strength  # of m_b = ((a + x b) / variance + strength) / pull
-    pull = np.maximum(pull, 1e-12)
-    quadratic = (np.square(along).sum() / variance - (b**2 / pull).sum() / variance**2 + (usual.spread * start**2)**-2)
-    linear = ((across * along).sum() / variance - (b * (a / variance + strength) / pull).sum() / variance
-              - 1 / (usual.spread**2 * start**2))
-    return float(-linear / max(quadratic, 1e-300))
+def _costs(factors: np.ndarray, across: np.ndarray, along: np.ndarray, used: np.ndarray, lengths: np.ndarray | None,
+           alike: float) -> np.ndarray:
+    """`(F,)`: what speaks against each factor. A squared length is `across + factor^2 along`."""
+    square = np.square(factors)[:, None]
+    number = np.maximum(used.sum(0), 1)
+    mean = np.maximum((across.sum(0) + square * along.sum(0)) / number, 1e-12)
+    power = ((across**2).sum(0) + 2 * square * (across * along).sum(0) + square**2 * (along**2).sum(0)) / number
+    deviation = np.maximum(power / mean**2 - 1, 0)
+    costs = used.sum() / alike * np.log((deviation * used.sum(0)).sum(1) / used.sum() + EXACT)
+    if lengths is not None:
+        costs += np.square(np.where(used.any(0), np.log(mean / np.square(lengths)), 0) / LENGTH_SPREAD).sum(1)
+    return costs
