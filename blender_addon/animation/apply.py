@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import bpy
@@ -74,25 +75,39 @@ def apply_motion(context: bpy.types.Context, armature: bpy.types.Object, motion:
     obstacles.check_editable(armature)
     rotations = rotations_of(armature, motion, settle)
     frames = key_frames(context.scene, motion, start)
-    things = [armature, *shapes.keys_with(armature, motion.shapes)]
-    before = [(thing, remember(thing), keys.assigned(thing)[0]) for thing in things]
-    pose_position = armature.data.pose_position
-    action = bpy.data.actions.new(name)
-    made = [action]
-    try:
-        made += _write(action, armature, things[1:], motion, rotations, frames)
-        _settle(action, armature, rotations, before[0][2], start)
-        armature.data.pose_position = "POSE"
-        notes = [*motion.notes, *obstacles.layering(armature), *_check(context, armature, rotations, frames)]
-    except AddonError:
-        armature.data.pose_position = pose_position
-        _undo(context, before, made)
-        raise
-    notes += obstacles.euler_actions(armature, _names(rotations), before[0][1].rotation_modes, made)
-    _finish(context.scene, action, motion, frames, notes)
-    for _, _, old in before:
+    check_keys(rotations, motion, frames)
+    faces = shapes.keys_with(armature, motion.shapes)
+    with ExitStack() as undo:
+        before = [put_back_later(context, thing, undo) for thing in (armature, *faces)]
+        action = new_action(name, undo)
+        made = [action, *shapes.write(action, faces, motion.shapes, frames, undo)]
+        _write(action, armature, rotations, frames)
+        _settle(action, armature, rotations, before[0][1], start)
+        notes = [*motion.notes, *_check(context, armature, rotations, frames)]
+        undo.pop_all()
+    notes += obstacles.euler_actions(armature, _names(rotations), before[0][0].rotation_modes, made)
+    _mark(action, motion, frames)
+    finish(context.scene, action, (frames[0], frames[-1]), notes)
+    for _, old in before:
         if old is not None:
             old.use_fake_user = True
+    return action
+
+
+def put_back_later(context: bpy.types.Context, thing: bpy.types.ID,
+                   undo: ExitStack) -> tuple[State, bpy.types.Action | None]:
+    """Remember what a thing plays, and let `undo` put it back."""
+    state, (action, _) = remember(thing), keys.assigned(thing)
+    undo.callback(restore, context, thing, state, action)
+    if thing.id_type == "OBJECT":
+        undo.callback(setattr, thing.data, "pose_position", thing.data.pose_position)
+    return state, action
+
+
+def new_action(name: str, undo: ExitStack) -> bpy.types.Action:
+    """An action that `undo` removes."""
+    action = bpy.data.actions.new(name)
+    undo.callback(bpy.data.actions.remove, action)
     return action
 
 
@@ -105,6 +120,14 @@ def notes_of(action: bpy.types.Action) -> tuple[str, ...]:
     """What the user should know of a take that `apply_motion` or `write_back` made: one line each."""
     text = action.get(NOTES, "")
     return tuple(text.split("\n")) if text else ()
+
+
+def check_keys(rotations: Rotations, motion: Motion, frames: np.ndarray) -> None:
+    """Whether a motion can be keyed; errors are those of `keys.check`."""
+    for bone, values in rotations.quaternions.items():
+        keys.check(rotations.skeleton.bones[bone], frames, values)
+    for shape, shape_values in motion.shapes.items():
+        keys.check(shape, frames, shape_values)
 
 
 def rotations_of(armature: bpy.types.Object, motion: Motion, settle: bool = True) -> Rotations:
@@ -147,16 +170,13 @@ def _names(rotations: Rotations) -> list[str]:
     return [rotations.skeleton.bones[bone] for bone in (*rotations.quaternions, *rotations.rest)]
 
 
-def _write(action: bpy.types.Action, armature: bpy.types.Object, faces: Sequence[bpy.types.Key], motion: Motion,
-           rotations: Rotations, frames: np.ndarray) -> list[bpy.types.Action]:
-    """Write all keys and let the armature and its meshes play them; gives further actions that were needed."""
+def _write(action: bpy.types.Action, armature: bpy.types.Object, rotations: Rotations, frames: np.ndarray) -> None:
     slot = keys.ensure_slot(action, armature)
     write_rotations(action, slot, armature, rotations, frames)
-    further = shapes.write(action, faces, motion.shapes, frames)
     keys.assign(armature, action, slot)
     animation = armature.animation_data
     animation.action_blend_type, animation.action_influence = "REPLACE", 1.0
-    return further
+    armature.data.pose_position = "POSE"
 
 
 def write_rotations(action: bpy.types.Action, slot: bpy.types.ActionSlot | None, armature: bpy.types.Object,
@@ -201,29 +221,19 @@ def _check(context: bpy.types.Context, armature: bpy.types.Object, rotations: Ro
     return readback.check(context, armature, rotations.skeleton, rotations.inherits, frames, bones, keyed, np.eye(3))
 
 
-def _undo(context: bpy.types.Context, before: Sequence[tuple[bpy.types.ID, State, bpy.types.Action | None]],
-          made: Sequence[bpy.types.Action]) -> None:
-    for thing, state, action in before:
-        restore(context, thing, state, action)
-    for action in made:
-        bpy.data.actions.remove(action)
-
-
-def _finish(scene: bpy.types.Scene, action: bpy.types.Action, motion: Motion, frames: np.ndarray,
-            notes: Sequence[str]) -> None:
-    """Mark held spans, set the ranges of the action and the scene, and keep the notes."""
-    action.use_frame_range = True
-    action.frame_start, action.frame_end = float(frames[0]), float(frames[-1])
+def _mark(action: bpy.types.Action, motion: Motion, frames: np.ndarray) -> None:
+    """Markers in the action where a part is held because it was not seen."""
     for part, spans in motion.held.items():
         for begin, end in spans:
-            _mark(action, f"{part.replace('_', ' ')} held", frames[begin])
+            action.pose_markers.new(f"{part.replace('_', ' ')} held").frame = round(frames[begin])
             if end < len(frames):
-                _mark(action, f"{part.replace('_', ' ')} seen", frames[end])
-    scene.frame_start = min(scene.frame_start, int(np.floor(frames[0])))
-    scene.frame_end = max(scene.frame_end, int(np.ceil(frames[-1])))
-    if notes:
-        action[NOTES] = "\n".join(notes)
+                action.pose_markers.new(f"{part.replace('_', ' ')} seen").frame = round(frames[end])
 
 
-def _mark(action: bpy.types.Action, name: str, frame: float) -> None:
-    action.pose_markers.new(name).frame = round(frame)
+def finish(scene: bpy.types.Scene, action: bpy.types.Action, span: tuple[float, float], notes: Sequence[str]) -> None:
+    """Set the ranges of the action and the scene, and keep the notes with the action."""
+    action.use_frame_range = True
+    action.frame_start, action.frame_end = float(span[0]), float(span[1])
+    scene.frame_start = min(scene.frame_start, int(np.floor(span[0])))
+    scene.frame_end = max(scene.frame_end, int(np.ceil(span[1])))
+    action[NOTES] = "\n".join(notes)

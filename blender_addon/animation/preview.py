@@ -11,7 +11,7 @@ import numpy as np
 
 from ..solver.skeleton import Motion
 from . import keys, obstacles, shapes
-from .apply import key_frames, rotations_of, write_rotations
+from .apply import check_keys, key_frames, rotations_of, write_rotations
 from .state import State, remember, restore
 
 NAME = "Pose Diffusion preview"
@@ -40,8 +40,7 @@ def show(context: bpy.types.Context, armature: bpy.types.Object, motion: Motion,
     obstacles.check_editable(armature)
     rotations = rotations_of(armature, motion)
     frames = key_frames(context.scene, motion, start)
-    for values in (*rotations.quaternions.values(), *motion.shapes.values()):
-        keys.check("the preview", frames, values)
+    check_keys(rotations, motion, frames)
     action, slot = _temporary(armature)
     _clear(action, slot)
     write_rotations(action, slot, armature, rotations, frames)

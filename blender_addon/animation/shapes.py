@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 
 import bpy
 import numpy as np
@@ -41,16 +42,18 @@ def keys_with(armature: bpy.types.Object, shapes: Iterable[str]) -> list[bpy.typ
 
 
 def write(action: bpy.types.Action, faces: Sequence[bpy.types.Key], shapes: Mapping[str, np.ndarray],
-          frames: np.ndarray) -> list[bpy.types.Action]:
+          frames: np.ndarray, undo: ExitStack) -> list[bpy.types.Action]:
     """Key shapes `(T,)` and let the meshes play them.
 
-    They go to slots of the same action; before Blender 4.4 each mesh needs an action of its own: these are given back.
+    They go to slots of the same action; before Blender 4.4 each mesh needs an action of its own: these are given back,
+    and `undo` removes them.
     """
     further = []
     for shape_keys in faces:
         own = action
         if not keys.SLOTTED:
             own = bpy.data.actions.new(f"{action.name} face")
+            undo.callback(bpy.data.actions.remove, own)
             further.append(own)
         slot = keys.ensure_slot(own, shape_keys)
         for block, values in matched(shape_keys, shapes):
