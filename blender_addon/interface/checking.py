@@ -2,10 +2,10 @@
 """The check of the interpreter: the one that goes on, and what the last one found. Not saved."""
 from __future__ import annotations
 
-from ..sampler.interpreter import Check, Report, start_check
+from ..sampler.interpreter import Check, NoCheck, Report, start_check
 
 report: Report | None = None
-_check: Check | None = None
+_check: Check | NoCheck | None = None
 
 
 def begin(path: str, package: str) -> None:

@@ -2,8 +2,6 @@
 """The one process that runs the model: started when first needed, kept with its model loaded, stopped at the end."""
 from __future__ import annotations
 
-from pathlib import Path
-
 import bpy
 
 from ..errors import AddonError
@@ -19,14 +17,12 @@ def worker(context: bpy.types.Context) -> Worker:
     Raises
     ------
     AddonError
-        If no interpreter is set, or none is there.
+        If no interpreter is set.
     """
     global _worker
     path = preferences.interpreter(context)
     if not path:
         raise AddonError("no Python is set that runs the model: set it in Preferences > Add-ons > Pose Diffusion")
-    if not Path(path).is_file():
-        raise AddonError(f"there is no Python at {path}: set it in Preferences > Add-ons > Pose Diffusion")
     if _worker is not None and _worker.interpreter != path:
         stop()
     if _worker is None:

@@ -111,7 +111,7 @@ class POSEDIFFUSION_OT_export_gltf(_Export, bpy.types.Operator):
     bl_label = "glTF"
     exporter = ("export_scene", "gltf")
     needs = "glTF 2.0 format"
-    arguments = {"use_selection": True, "export_animation_mode": "ACTIVE_ACTIONS"}
+    arguments = {"use_selection": True, "export_animation_mode": "ACTIONS", "export_anim_single_armature": False}
     filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
 
 

@@ -58,10 +58,10 @@ class PoseDiffusionPreferences(bpy.types.AddonPreferences):
         row.operator("pose_diffusion.check_interpreter", icon="CHECKMARK")
         row.operator("pose_diffusion.open_log", icon="TEXT")
         row.operator("pose_diffusion.stop_worker", icon="CANCEL")
-        _draw_check(layout)
+        _draw_check(layout, self.interpreter)
 
 
-def _draw_check(layout: bpy.types.UILayout) -> None:
+def _draw_check(layout: bpy.types.UILayout, chosen: str) -> None:
     if checking.running():
         layout.label(text="Checking …", icon="SORTTIME")
         return
@@ -74,6 +74,8 @@ def _draw_check(layout: bpy.types.UILayout) -> None:
         box.label(text="Install what is missing by this command in a terminal, then check again:", icon="CONSOLE")
         draw_lines(box, [report.command], width=WIDTH)
         box.operator("pose_diffusion.copy_text", text="Copy command", icon="COPYDOWN").text = report.command
+    if report.interpreter not in ("", chosen):
+        box.operator("pose_diffusion.use_interpreter", text=f"Use {report.interpreter}").path = report.interpreter
 
 
 def of(context: bpy.types.Context) -> PoseDiffusionPreferences | None:

@@ -24,5 +24,5 @@ def reported(operator: bpy.types.Operator, work: Callable[[], messages.Message])
 def tell(operator: bpy.types.Operator, message: messages.Message) -> None:
     """Report a message and its notes."""
     for note in message.notes:
-        operator.report({"WARNING"}, note)
+        operator.report({"INFO"} if message.level == "INFO" else {"WARNING"}, note)
     operator.report({"INFO"} if message.level == "WARNING" else {message.level}, message.text)

@@ -19,11 +19,13 @@ from .. import posefile
 from ..animation import preview
 from ..errors import AddonError
 from ..posefile import PoseFile
+from ..rigs import rigify
 from ..sampler.job import Job
 from ..solver.solve import solve
 from ..tracks import tracks
 from . import engine, messages, signing
-from .provisional import remove_since
+from .preferences import folder as own_folder
+from .provisional import Before, take_back
 from .target import Target, bones_of, found
 
 RUNNING, DONE, FAILED, CANCELLED = "running", "done", "failed", "cancelled"
@@ -51,9 +53,8 @@ class Request:
         Makes a take of the keypoints that came back. Keeps no reference to Blender's data.
     start : float or None
         The frame at which the result begins, for the preview; None if there is to be none.
-    added_since : frozenset of int, optional
-        The identities of all there was before things were added for this run: what is new goes if it ends without a
-        result.
+    was : Before, optional
+        What there was before things were added for this run: they go if it ends without a result.
     """
 
     title: str
@@ -63,7 +64,7 @@ class Request:
     target: Target
     apply: Callable[[bpy.types.Context, PoseFile], Outcome]
     start: float | None = None
-    added_since: frozenset[int] | None = None
+    was: Before | None = None
 
 
 @dataclass(eq=False)
@@ -76,28 +77,41 @@ class Run:
     shown: Path | None = None
     next_preview: float = 0.0
     begun: float = field(default_factory=time.monotonic)
+    notes: list[str] = field(default_factory=list)
 
 
 current: Run | None = None
 
 
-def start(context: bpy.types.Context, request: Request) -> Run:
+def start(context: bpy.types.Context, request: Request, *, previews: bool) -> Run:
     """Ask the worker.
+
+    Parameters
+    ----------
+    context : bpy.types.Context
+        The present one.
+    request : Request
+        What is wanted.
+    previews : bool
+        Whether the result of each step is to be shown.
 
     Raises
     ------
     AddonError
-        If another run goes on, or no interpreter is set.
+        If another run goes on, or no interpreter is set; what was added for the run is gone then.
     """
     global current
-    if current is not None:
-        raise AddonError(f"{current.request.title} is still running: wait for it, or press Cancel")
-    worker = engine.worker(context)
-    folder = Path(tempfile.mkdtemp(prefix="run-", dir=bpy.app.tempdir))
-    inputs = {name: _written(poses, folder / name) for name, poses in request.inputs.items()}
-    wanted = request.start is not None and context.scene.pose_diffusion.preview and not bpy.app.background
-    job = worker.submit(request.do, {**request.arguments, **engine.arguments(context)}, inputs=inputs, folder=folder,
-                        preview=wanted)
+    try:
+        if current is not None:
+            raise AddonError(f"{current.request.title} is still running: wait for it, or press Cancel")
+        worker = engine.worker(context)
+        folder = Path(tempfile.mkdtemp(prefix="run-", dir=bpy.app.tempdir))
+        inputs = {name: _written(poses, folder / name) for name, poses in request.inputs.items()}
+        job = worker.submit(request.do, {**request.arguments, **engine.arguments(context)}, inputs=inputs,
+                            folder=folder, preview=previews and request.start is not None)
+    except AddonError:
+        _take_back(context, request)
+        raise
     messages.forget()
     current = Run(request, job, folder)
     return current
@@ -134,25 +148,28 @@ def tick(context: bpy.types.Context) -> str:
     if run.job.state == "cancelled":
         return cancel(context)
     try:
-        _show(context, run)
+        armature = found(run.request.target)
     except AddonError as error:
-        cancel(context, f"{run.request.title} was stopped: {error}", level="ERROR")
-        return FAILED
+        run.job.cancel()
+        return _failed(context, run, str(error))
+    _show(context, run, armature)
     return RUNNING
 
 
-def _show(context: bpy.types.Context, run: Run) -> None:
+def _show(context: bpy.types.Context, run: Run, armature: bpy.types.Object) -> None:
     """The newest result on the armature, if there is one and the last one is shown for long enough."""
     newest, now = run.job.preview, time.monotonic()
     if newest is None or newest == run.shown or now < run.next_preview or run.request.start is None:
         return
-    armature = found(run.request.target)
     run.shown = newest
-    if not newest.is_file():
-        return  # the worker keeps the newest ones only: the next one comes
-    skeleton = signing.skeleton_for(armature, bones_of(armature))
-    motion = solve(tracks(posefile.read(newest)), skeleton, signing.solving_of(context.scene, "follow"))
-    preview.show(context, armature, motion, start=run.request.start)
+    if not newest.is_file() or rigify.is_generated(armature):
+        return  # the worker keeps the newest ones only; a generated rig takes longer than a step
+    try:
+        skeleton = signing.skeleton_for(armature, bones_of(armature))
+        motion = solve(tracks(posefile.read(newest)), skeleton, signing.solving_of(context.scene, "follow"))
+        preview.show(context, armature, motion, start=run.request.start)
+    except AddonError as error:  # the result may still be fine: the armature may be in edit mode only for now
+        run.notes = [f"not shown while it was made: {error}"]
     run.next_preview = now + (time.monotonic() - now) * (1 + REST)
 
 
@@ -174,10 +191,12 @@ def _applied(context: bpy.types.Context, run: Run) -> str:
     try:
         text, notes = run.request.apply(context, pose)
     except AddonError as error:
-        _take_back(run)
-        messages.say("ERROR", f"{run.request.title}: {error}")
+        _take_back(context, run.request)
+        kept = own_folder() / "last.pose"
+        posefile.write(pose, kept)
+        messages.say("ERROR", f"{run.request.title}: {error}", notes=[f"what was made is kept: load {kept}"])
         return FAILED
-    notes = (*run.job.warnings, *notes)
+    notes = (*run.job.warnings, *run.notes, *notes)
     seconds = time.monotonic() - run.begun
     messages.say("WARNING" if notes else "INFO", f"{text} in {seconds:.1f} s", notes=notes)
     return DONE
@@ -202,13 +221,13 @@ def end(context: bpy.types.Context, *, keep: bool = False) -> None:
     if run is None:
         return
     if not keep:
-        _take_back(run)
+        _take_back(context, run.request)
     shutil.rmtree(run.folder, ignore_errors=True)
 
 
-def _take_back(run: Run) -> None:
-    if run.request.added_since is not None:
-        remove_since(run.request.added_since)
+def _take_back(context: bpy.types.Context, request: Request) -> None:
+    if request.was is not None:
+        take_back(context, request.was)
 
 
 def hide_preview(context: bpy.types.Context) -> None:
@@ -220,7 +239,7 @@ def hide_preview(context: bpy.types.Context) -> None:
 
 def block(context: bpy.types.Context, request: Request) -> str:
     """The whole run at once, for scripts without a window."""
-    run = start(context, request)
+    run = start(context, request, previews=False)
     while (state := tick(context)) == RUNNING:
         run.job.wait(.05)
     return state

@@ -66,10 +66,14 @@ class _Asking:
             request = self.request(context)
             if bpy.app.background:
                 return self._ended(run.block(context, request))
-            self._run = run.start(context, request)
+            return self._begin(context, request)
         except AddonError as error:
             messages.say("ERROR", str(error))
             return self._ended(run.FAILED)
+
+    def _begin(self, context: bpy.types.Context, request: run.Request) -> set[str]:
+        """What goes on in `modal`."""
+        self._run = run.start(context, request, previews=context.scene.pose_diffusion.preview)
         manager = context.window_manager
         self._timer = manager.event_timer_add(PERIOD, window=context.window)
         manager.modal_handler_add(self)

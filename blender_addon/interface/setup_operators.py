@@ -68,6 +68,28 @@ class POSEDIFFUSION_OT_find_interpreter(bpy.types.Operator):
         return messages.say("INFO", f"found {at % len(paths) + 1} of {len(paths)}: press Check, or again for the next")
 
 
+class POSEDIFFUSION_OT_use_interpreter(bpy.types.Operator):
+    """Choose the Python that the check advises, once the command has made it"""
+
+    bl_idname = "pose_diffusion.use_interpreter"
+    bl_label = "Use it"
+    bl_options = {"INTERNAL"}
+
+    path: StringProperty(options={"SKIP_SAVE", "HIDDEN"})
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Choose it."""
+        return reported(self, lambda: self._use(context))
+
+    def _use(self, context: bpy.types.Context) -> messages.Message:
+        chosen = preferences.of(context)
+        if chosen is None or not Path(self.path).is_file():
+            raise AddonError(f"{self.path} is not there yet: run the command in a terminal first")
+        chosen.interpreter = self.path
+        checking.forget()
+        return messages.say("INFO", "chosen: press Check")
+
+
 class POSEDIFFUSION_OT_open_preferences(bpy.types.Operator):
     """Open the preferences of this add-on, where the Python that runs the model is set"""
 
@@ -191,6 +213,6 @@ def _told(job: Job) -> messages.Message:
     return messages.say("INFO", f"{len(known.texts)} texts are known: they are suggested in the field Text")
 
 
-CLASSES = (POSEDIFFUSION_OT_check_interpreter, POSEDIFFUSION_OT_find_interpreter, POSEDIFFUSION_OT_open_preferences,
-           POSEDIFFUSION_OT_open_log, POSEDIFFUSION_OT_copy_text, POSEDIFFUSION_OT_clear_message,
-           POSEDIFFUSION_OT_free_memory, POSEDIFFUSION_OT_list_texts)
+CLASSES = (POSEDIFFUSION_OT_check_interpreter, POSEDIFFUSION_OT_find_interpreter, POSEDIFFUSION_OT_use_interpreter,
+           POSEDIFFUSION_OT_open_preferences, POSEDIFFUSION_OT_open_log, POSEDIFFUSION_OT_copy_text,
+           POSEDIFFUSION_OT_clear_message, POSEDIFFUSION_OT_free_memory, POSEDIFFUSION_OT_list_texts)

@@ -82,7 +82,7 @@ def key(context: bpy.types.Context, armature: bpy.types.Object, motion: Motion, 
         name: str) -> bpy.types.Action:
     """Keys of a motion that was solved for `skeleton_for(armature)`."""
     if rigify.is_generated(armature):
-        return rigify.drive_generated(context, armature, motion, start, name)
+        return rigify.drive_generated(context, armature, motion, start, name, bones=bones_of(armature).bones)
     return apply_motion(context, armature, motion, start=start, name=name)
 
 

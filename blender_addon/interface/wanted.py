@@ -14,15 +14,17 @@ import bpy
 
 from .. import posefile
 from ..animation import strips
-from ..animation.take import keypoints_of
+from ..animation.apply import notes_of
+from ..animation.take import keypoints_of, scene_fps
 from ..animation.write_back import write_back
 from ..errors import AddonError
 from ..posefile import PoseFile
+from ..rigs import rigify
 from ..solver.skeleton import FINGERS
 from ..tracks import Reading
 from . import signing, span
 from .properties import MOST_SEED
-from .provisional import identities
+from .provisional import Before, before
 from .run import Outcome, Request
 from .target import Target, armature_of, bones_of, found, needed_armature, target_of
 
@@ -36,11 +38,6 @@ BODY_ROLES = ("hips", "spine", "chest", "neck", "head",
 SIDES = {"L": "LEFT", "R": "RIGHT"}
 
 
-def scene_fps(scene: bpy.types.Scene) -> float:
-    """Frames per second."""
-    return scene.render.fps / scene.render.fps_base
-
-
 def draw_seed(scene: bpy.types.Scene) -> None:
     """Another seed, if the settings want one each time."""
     if scene.pose_diffusion.new_seed_each_time:
@@ -50,6 +47,12 @@ def draw_seed(scene: bpy.types.Scene) -> None:
 def new_seed(scene: bpy.types.Scene) -> None:
     """Another seed, in the settings."""
     scene.pose_diffusion.seed = random.SystemRandom().randint(0, MOST_SEED)
+
+
+def bones_to_read(armature: bpy.types.Object) -> dict[str, str]:
+    """The bones whose pose is read: of a generated Rigify rig those that follow the controls."""
+    bones = bones_of(armature).bones
+    return rigify.bones_behind(armature, bones) if rigify.is_generated(armature) else bones
 
 
 def generate(context: bpy.types.Context) -> Request:
@@ -71,13 +74,14 @@ def generate(context: bpy.types.Context) -> Request:
     if USUAL_FPS[0] <= fps <= USUAL_FPS[1]:
         arguments["fps"] = fps
     inputs = _first_pose(context)
-    before, armature = None, armature_of(context)
+    was: Before | None = None
+    armature = armature_of(context)
     if armature is None:
-        before = identities()
+        was = before(context)
         armature = signing.new_signer(context)
     start, name = float(signing.start_of(scene)), _action_name(text)
     apply = partial(_signed, target=target_of(armature), name=name, start=start)
-    return Request(f'Generate "{name}"', "generate", arguments, inputs, target_of(armature), apply, start, before)
+    return Request(f'Generate "{name}"', "generate", arguments, inputs, target_of(armature), apply, start, was)
 
 
 def _signed(context: bpy.types.Context, pose: PoseFile, *, target: Target, name: str, start: float) -> Outcome:
@@ -111,7 +115,7 @@ def _first_pose(context: bpy.types.Context) -> dict[str, PoseFile]:
     if settings.first_pose == "ARMATURE":
         armature = needed_armature(context)
         now = context.scene.frame_current
-        return {"first_pose": keypoints_of(context, armature, bones_of(armature).bones, now, now)}
+        return {"first_pose": keypoints_of(context, armature, bones_to_read(armature), now, now, face=True)}
     if settings.first_pose == "FILE":
         if not settings.first_pose_file:
             raise AddonError("no file is chosen for the first pose: choose one, or begin with the average signer")
@@ -175,7 +179,7 @@ def _rewriting(context: bpy.types.Context, armature: bpy.types.Object, do: str, 
                frames: tuple[int, int], roles: Sequence[str] | None, done: str) -> Request:
     """A request for keypoints of a take, whose answer is written back onto it."""
     name = span.take_of(armature).name
-    baked = keypoints_of(context, armature, bones_of(armature).bones, *frames)
+    baked = keypoints_of(context, armature, bones_to_read(armature), *frames)
     apply = partial(_rewritten, target=target_of(armature), baked=baked, first=frames[0], roles=roles,
                     name=f"{name[:50]} {done}", done=done)
     title = {"refine": "Refine", "regenerate": "Regenerate"}[do]
@@ -186,9 +190,11 @@ def _rewritten(context: bpy.types.Context, pose: PoseFile, *, target: Target, ba
                roles: Sequence[str] | None, name: str, done: str) -> Outcome:
     """What came back, written over a copy of the take."""
     armature = found(target)
+    if rigify.is_generated(armature):
+        return _signed(context, pose, target=target, name=name, start=float(first))
     action = write_back(context, armature, bones_of(armature).bones, baked, pose, first=first, roles=roles,
                         mode=context.scene.pose_diffusion.mode, name=name)
-    return f'{done.capitalize()}, as action "{action.name}"; the old one is kept', ()
+    return f'{done.capitalize()}, as action "{action.name}"; the old one is kept', notes_of(action)
 
 
 def inbetween(context: bpy.types.Context) -> Request:
@@ -200,7 +206,7 @@ def inbetween(context: bpy.types.Context) -> Request:
         If fewer than two are selected.
     """
     armature, settings = needed_armature(context), context.scene.pose_diffusion
-    parts = strips.parts_of(context, armature, bones_of(armature).bones)
+    parts = strips.parts_of(context, armature, bones_to_read(armature))
     arguments: dict[str, object] = {"steps": settings.steps, "temperature": settings.temperature,
                                     "seed": settings.seed, "hold": settings.hold}
     if settings.transition > 0:
@@ -213,5 +219,8 @@ def inbetween(context: bpy.types.Context) -> Request:
 def _joined(context: bpy.types.Context, pose: PoseFile, *, target: Target, parts: strips.Parts) -> Outcome:
     """What came back, as one take."""
     armature = found(target)
-    action = strips.join(context, armature, bones_of(armature).bones, parts, pose, name="joined")
-    return f'{len(parts.poses)} strips joined, as action "{action.name}"', ()
+    if rigify.is_generated(armature):
+        return _signed(context, pose, target=target, name="joined", start=float(parts.start))
+    action = strips.join(context, armature, bones_of(armature).bones, parts, pose, name="joined",
+                         mode=context.scene.pose_diffusion.mode)
+    return f'{len(parts.poses)} strips joined, as action "{action.name}"', notes_of(action)
