@@ -351,3 +351,11 @@ def test_any_json_is_a_request_or_refused_in_one_line(content: dict[str, Any]) -
 def test_any_bytes_are_refused(line: bytes) -> None:
     with pytest.raises(RequestError):
         read_request(line)
+
+
+def test_the_page_shows_requests_that_are_understood_and_all_there_is() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "worker.md").read_text(encoding="utf-8")
+    lines = [line for line in page.splitlines() if line.startswith("{")]
+    assert {read_request(line.encode()).id for line in lines} == {1, 2, 3}
+    for name in (*INPUTS, *{name for names in INPUTS.values() for name in names}, "cancel"):
+        assert f"`{name}`" in page
