@@ -98,6 +98,13 @@ def write(action: bpy.types.Action, slot: bpy.types.ActionSlot | None, path: str
         _set_line(ensure_curve(action, slot, path, channel, group), frames, values[:, channel])
 
 
+def write_channel(action: bpy.types.Action, slot: bpy.types.ActionSlot | None, path: str, channel: int,
+                  frames: np.ndarray, values: np.ndarray, group: str = "") -> None:
+    """The same for one channel, `(T,)`."""
+    check(path, frames, values)
+    _set_line(ensure_curve(action, slot, path, channel, group), frames, values)
+
+
 def check(path: str, frames: np.ndarray, values: np.ndarray) -> None:
     """Whether keys can be written; parameters and errors are those of `write`."""
     if not np.isfinite(values).all() or not np.isfinite(frames).all():
