@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import bpy
+import numpy as np
 from mathutils import Vector
 
 from .signer_bones import signer_bones
+from .signer_mesh import MATERIALS, signer_mesh
+from .skin import Part
 
 
 def build_signer(context: Any, name: str = "Signer") -> Any:
@@ -31,6 +34,7 @@ def build_signer(context: Any, name: str = "Signer") -> Any:
     if context.object is not None and context.object.mode != "OBJECT":
         bpy.ops.object.mode_set(mode="OBJECT")
     armature = _armature(context, name)
+    _body(context, armature)
     return armature
 
 
@@ -73,3 +77,50 @@ def _collections(data: Any) -> None:
         if bone.group not in groups:
             groups[bone.group] = data.collections.new(bone.group)
         groups[bone.group].assign(data.bones[bone.name])
+
+
+def _body(context: Any, armature: Any) -> Any:
+    """The mesh object that the armature moves."""
+    part = signer_mesh()
+    body = bpy.data.objects.new(f"{armature.name} body", _mesh(part, f"{armature.name} body"))
+    context.scene.collection.objects.link(body)
+    body.parent = armature
+    body.modifiers.new("Armature", "ARMATURE").object = armature
+    for bone, share in part.weights.items():
+        group = body.vertex_groups.new(name=bone)
+        for value in np.unique(share[share > 0]):  # whole regions have the same share
+            group.add(np.flatnonzero(share == value).tolist(), float(value), "REPLACE")
+    if part.shapes:
+        body.shape_key_add(name="Basis", from_mix=False)
+    for shape, way in part.shapes.items():
+        key = body.shape_key_add(name=shape, from_mix=False)
+        key.data.foreach_set("co", (part.vertices + way).astype(np.float32).ravel())
+    return body
+
+
+def _mesh(part: Part, name: str) -> Any:
+    """Mesh data with smooth faces and materials."""
+    mesh = bpy.data.meshes.new(name)
+    faces = [list(dict.fromkeys(quad)) for quad in part.quads.tolist()]
+    mesh.from_pydata(part.vertices.tolist(), [], faces)
+    names = sorted(set(part.materials))
+    for material in names:
+        mesh.materials.append(_material(material))
+    mesh.polygons.foreach_set("material_index", [names.index(material) for material in part.materials])
+    mesh.polygons.foreach_set("use_smooth", [True] * len(faces))
+    mesh.update()
+    return mesh
+
+
+def _material(name: str) -> Any:
+    """A material by name; one that another signer has is used again."""
+    if name in bpy.data.materials:
+        return bpy.data.materials[name]
+    colour, roughness = MATERIALS[name]
+    material = bpy.data.materials.new(name)
+    material.diffuse_color, material.roughness = (*colour, 1), roughness  # as solid view shows it
+    material.use_nodes = True
+    shader = next(node for node in material.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
+    shader.inputs["Base Color"].default_value = (*colour, 1)
+    shader.inputs["Roughness"].default_value = roughness
+    return material

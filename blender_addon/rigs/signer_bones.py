@@ -22,7 +22,7 @@ MIRROR = np.array([-1.0, 1.0, 1.0])
 KNUCKLES = {"index": (88, 25, 2), "middle": (90, 3, 4), "ring": (85, -17, 2), "pinky": (77, -35, -3)}
 CARPALS = {"index": (26, 12, 1), "middle": (27, 3, 2), "ring": (26, -7, 1), "pinky": (24, -16, -1)}
 PHALANGES = {"index": (43, 26, 23), "middle": (46, 29, 25), "ring": (43, 27, 24), "pinky": (34, 21, 21)}
-FAN = {"index": 4, "middle": 0, "ring": -4, "pinky": -9}  # degrees towards the thumb's side
+FAN = {"index": 7, "middle": 1, "ring": -5, "pinky": -12}  # degrees towards the thumb's side
 BENT = (6, 10, 6)  # degrees that each joint of a finger is bent at rest
 THUMB = ((20, 22, -7), (51, 51, -19), (78, 70, -27), (103, 82, -36))  # its three joints and its tip
 THUMB_PALMAR = (-0.45, .1, -1.0)  # where the thumb's pad looks
@@ -77,8 +77,8 @@ def _arm() -> tuple[list[SignerBone], np.ndarray, np.ndarray]:
     return bones, wrist, np.stack([along, across, np.cross(across, along)], -1)
 
 
-def _finger(finger: str) -> list[np.ndarray]:
-    """The joints and the tip of a finger, in mm."""
+def finger_joints(finger: str) -> list[np.ndarray]:
+    """The three joints and the tip of a left finger, in mm in the hand's axes."""
     if finger == "thumb":
         return [np.array(point, float) for point in THUMB]
     points, fan = [np.array(KNUCKLES[finger], float)], np.radians(FAN[finger])
@@ -100,7 +100,7 @@ def _hand(wrist: np.ndarray, axes: np.ndarray) -> Iterator[SignerBone]:
         yield SignerBone(f"palm.0{number}.L", "hand.L", at(CARPALS[finger]), at(KNUCKLES[finger]), palmar, group)
     for number, finger in enumerate(FINGERS):
         parent, prefix = ("palm.01.L", "thumb") if finger == "thumb" else (f"palm.0{number}.L", f"f_{finger}")
-        joints = [at(point) for point in _finger(finger)]
+        joints = [at(point) for point in finger_joints(finger)]
         z = axes @ np.array(THUMB_PALMAR) if finger == "thumb" else palmar
         for i in range(3):
             name = f"{prefix}.0{i + 1}.L"
@@ -113,6 +113,12 @@ def _mirrored(bone: SignerBone) -> SignerBone:
     parent = bone.parent and (bone.parent[:-1] + "R" if bone.parent.endswith(".L") else bone.parent)
     return SignerBone(bone.name[:-1] + "R", parent, bone.head * MIRROR, bone.tail * MIRROR, bone.z * MIRROR,
                       bone.group.replace("Left", "Right"))
+
+
+def left_hand() -> tuple[np.ndarray, np.ndarray]:
+    """The left wrist `(3,)`, and the matrix `(3, 3)` from mm in the hand's axes to metres from there."""
+    _, wrist, axes = _arm()
+    return wrist, axes * (HAND_SCALE / 1000)
 
 
 def signer_bones() -> tuple[SignerBone, ...]:

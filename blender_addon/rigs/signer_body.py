@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The signer's clothes: plain and dark, as signers wear them, so that the hands stand out. Metres."""
+from __future__ import annotations
+
+import numpy as np
+
+from .signer_bones import SignerBone, signer_bones
+from .skin import Part, along, mirrored, nearest_share, settled
+from .surface import blend, cone, cut, ellipsoid, net
+
+BONES: dict[str, SignerBone] = {bone.name: bone for bone in signer_bones()}
+SPINE = ("spine", "spine.001", "spine.002", "spine.003")
+ARM = ("shoulder.L", "upper_arm.L", "forearm.L")
+LEG = ("thigh.L", "shin.L", "foot.L")
+NECK = (0, .016, 1.43)
+
+
+def clothes() -> list[Part]:
+    """Shirt, collar, trousers and shoes."""
+    shoe = _shoe()
+    return [_shirt(), _collar(), _trousers(), shoe, mirrored(shoe)]
+
+
+def _head(bone: str) -> np.ndarray:
+    return BONES[bone].head
+
+
+def _tail(bone: str) -> np.ndarray:
+    return BONES[bone].tail
+
+
+def _trunk(points: np.ndarray) -> np.ndarray:
+    chest = ellipsoid(points, (0, .012, 1.285), (.158, .104, .15))
+    waist = ellipsoid(points, (0, .016, 1.10), (.140, .094, .17))
+    whole = blend(chest, waist, .08)
+    whole = blend(whole, ellipsoid(points, (0, .024, .97), (.158, .104, .10)), .06)
+    yoke = cone(points, (-.115, .018, 1.375), (.115, .018, 1.375), .054)
+    return blend(blend(whole, yoke, .06), cone(points, (0, .02, 1.38), (0, .016, 1.452), .075, .056), .04)
+
+
+def _sleeve(points: np.ndarray) -> np.ndarray:
+    """The left one, from the shoulder to just above the wrist."""
+    shoulder, elbow, wrist = _head("upper_arm.L"), _head("forearm.L"), _head("hand.L")
+    end = wrist - .034 * (wrist - elbow) / np.linalg.norm(wrist - elbow)
+    whole = cone(points, shoulder - (.018, 0, .004), shoulder + .35 * (elbow - shoulder), .058, .051)
+    whole = blend(whole, cone(points, shoulder, elbow, .051, .042), .03)
+    return blend(whole, cone(points, elbow, end, .042, .0335), .012)
+
+
+def _both(points: np.ndarray) -> np.ndarray:
+    """The same point on the left side: shapes are symmetrical."""
+    return np.concatenate([np.abs(points[..., :1]), points[..., 1:]], -1)
+
+
+def _shirt() -> Part:
+    low = BONES["spine"].head[2] - .03
+
+    def distance(points: np.ndarray) -> np.ndarray:
+        left = _both(points)
+        return cut(blend(_trunk(left), _sleeve(left), .035), low - points[..., 2], .02)
+
+    vertices, quads = net(distance, (-.66, -.16, low - .05), (.66, .19, 1.54), .0165)
+    left = _both(vertices)
+    arm = along(left, [_head("shoulder.L"), _head("upper_arm.L"), _head("forearm.L"), _head("hand.L")], (.05, .04))
+    spine = along(left, [*map(_head, SPINE), _tail(SPINE[-1])], (.05, .05, .05))
+    part = nearest_share(np.stack([_trunk(left), _sleeve(left)], 1), .012)
+    weights = {bone: part[:, 0] * share for bone, share in zip(SPINE, spine.T)}
+    for side, here in (("L", vertices[:, 0] >= 0), ("R", vertices[:, 0] < 0)):
+        weights.update({f"{bone[:-1]}{side}": part[:, 1] * share * here for bone, share in zip(ARM, arm.T)})
+    return Part(vertices, quads, ("Signer shirt",), settled(weights, quads, 3))
+
+
+def _collar() -> Part:
+    """A ring around the neck, which hides where the shirt ends."""
+    turn, tube = np.meshgrid(np.linspace(0, 2 * np.pi, 33)[:-1], np.linspace(0, 2 * np.pi, 9)[:-1], indexing="ij")
+    radius = .0085
+    out = np.stack([np.cos(turn) * .060, np.sin(turn) * .056, .30 * np.sin(turn) * .056], -1)
+    way = out / np.linalg.norm(out, axis=-1, keepdims=True)
+    points = np.array(NECK) + (0, .002, .024) + out + radius * (
+        np.cos(tube)[..., None] * way + np.sin(tube)[..., None] * np.array([0, 0, 1.4]))
+    i, j = np.meshgrid(np.arange(32), np.arange(8), indexing="ij")
+    quads = np.stack([i * 8 + j, (i + 1) % 32 * 8 + j, (i + 1) % 32 * 8 + (j + 1) % 8, i * 8 + (j + 1) % 8], -1)
+    vertices = points.reshape(-1, 3)
+    return Part(vertices, quads.reshape(-1, 4), ("Signer collar",), {"spine.003": np.ones(len(vertices))})
+
+
+def _trousers() -> Part:
+    def leg(points: np.ndarray) -> np.ndarray:
+        hip, knee, ankle = map(_head, LEG)
+        return blend(cone(points, hip - (.012, 0, .04), knee, .086, .060),
+                     cone(points, knee, ankle - (0, 0, .02), .060, .050), .03)
+
+    def distance(points: np.ndarray) -> np.ndarray:
+        left = _both(points)
+        seat = ellipsoid(left, (0, .026, .955), (.148, .100, .085))
+        return blend(seat, leg(left), .05)
+
+    vertices, quads = net(distance, (-.25, -.14, -.03), (.25, .2, 1.1), .024)
+    left = _both(vertices)
+    down = along(left, [*map(_head, LEG), _tail("foot.L")], (.06, .02))
+    seat = np.clip((left[:, 2] - .82) / .12, 0, 1)
+    weights = {"spine": seat}
+    for side, here in (("L", vertices[:, 0] >= 0), ("R", vertices[:, 0] < 0)):
+        weights.update({f"{bone[:-1]}{side}": (1 - seat) * share * here for bone, share in zip(LEG, down.T)})
+    return Part(vertices, quads, ("Signer trousers",), settled(weights, quads, 3))
+
+
+def _shoe() -> Part:
+    def distance(points: np.ndarray) -> np.ndarray:
+        heel, toe = _head("foot.L"), _tail("toe.L")
+        whole = blend(ellipsoid(points, (toe[0] - .003, -.085, .035), (.047, .10, .042)),
+                      ellipsoid(points, (heel[0], heel[1] + .005, .05), (.042, .065, .06)), .03)
+        return cut(whole, -points[..., 2], .008)
+
+    vertices, quads = net(distance, (.03, -.22, -.04), (.18, .13, .15), .016)
+    share = along(vertices, [_head("shin.L"), _head("foot.L"), _head("toe.L"), _tail("toe.L")], (.015, .025))
+    weights = dict(zip(("shin.L", "foot.L", "toe.L"), share.T))
+    return Part(vertices, quads, ("Signer shoe",), settled(weights, quads, 1))
