@@ -68,10 +68,8 @@ def files(folder: Path) -> set[str]:
     return {str(p.relative_to(folder)) for p in folder.rglob("*") if "__pycache__" not in p.parts}
 
 
-def check(zip_path: Path, user: Path, pose: Path | None) -> tuple[str, list[str]]:
-    """Blender's version, and the problems."""
-    import bpy  # puts addon_utils within reach
-
+def check(bpy: Any, zip_path: Path, user: Path, pose: Path | None) -> list[str]:
+    """The problems."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
     import addon_utils
 
@@ -101,12 +99,12 @@ def check(zip_path: Path, user: Path, pose: Path | None) -> tuple[str, list[str]
     if written := {name for name in files(user) - others if not name.startswith("extensions/.user/")}:
         problems.append(f"it wrote where extensions may not: {', '.join(sorted(written))}")
     problems += [f"{name} was imported" for name in FOREIGN if name in sys.modules]
-    return bpy.app.version_string, problems
+    return problems
 
 
 def signs(bpy: Any, pose: Path) -> list[str]:
     """Puts a .pose file on a new signer: nothing, or why no bone moves."""
-    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.wm.read_homefile(use_empty=True)  # leaves the add-on enabled, which factory settings do not
     bpy.ops.pose_diffusion.import_pose(filepath=str(pose))
     armatures = [ob for ob in bpy.data.objects if ob.type == "ARMATURE"]
     if len(armatures) != 1:
@@ -129,7 +127,10 @@ def main() -> None:
         os.environ["BLENDER_USER_RESOURCES"] = user  # read when bpy is imported
         version, problems = "unknown", list[str]()
         try:
-            version, problems = check(arguments.zip.resolve(), Path(user).resolve(), arguments.pose)
+            import bpy
+
+            version = bpy.app.version_string
+            problems = check(bpy, arguments.zip.resolve(), Path(user).resolve(), arguments.pose)
         except (RuntimeError, ImportError, AttributeError, OSError, ValueError, KeyError, TypeError) as error:
             traceback.print_exc()
             problems = [" ".join(traceback.format_exception_only(error)).strip().replace("\n", " ")]
