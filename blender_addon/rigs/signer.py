@@ -95,6 +95,7 @@ def _body(context: Any, armature: Any) -> Any:
     for shape, way in part.shapes.items():
         key = body.shape_key_add(name=shape, from_mix=False)
         key.data.foreach_set("co", (part.vertices + way).astype(np.float32).ravel())
+        key.value = 0  # Blender 5 makes it 1
     return body
 
 

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from .signer_bones import SignerBone, signer_bones
+from .signer_bones import BONES
 from .skin import Part, along, mirrored, nearest_share, settled
 from .surface import blend, cone, cut, ellipsoid, net
 
-BONES: dict[str, SignerBone] = {bone.name: bone for bone in signer_bones()}
 SPINE = ("spine", "spine.001", "spine.002", "spine.003")
 ARM = ("shoulder.L", "upper_arm.L", "forearm.L")
 LEG = ("thigh.L", "shin.L", "foot.L")
-NECK = (0, .016, 1.43)
 
 
 def clothes() -> list[Part]:
-    """Shirt, collar, trousers and shoes."""
-    shoe = _shoe()
-    return [_shirt(), _collar(), _trousers(), shoe, mirrored(shoe)]
+    """Shirt with collar and cuffs, trousers, shoes."""
+    left = [_cuff(), _shoe()]
+    return [_shirt(), _collar(), _trousers(), *left, *map(mirrored, left)]
 
 
 def _head(bone: str) -> np.ndarray:
@@ -34,16 +32,16 @@ def _trunk(points: np.ndarray) -> np.ndarray:
     waist = ellipsoid(points, (0, .016, 1.10), (.140, .094, .17))
     whole = blend(chest, waist, .08)
     whole = blend(whole, ellipsoid(points, (0, .024, .97), (.158, .104, .10)), .06)
-    yoke = cone(points, (-.115, .018, 1.375), (.115, .018, 1.375), .054)
-    return blend(blend(whole, yoke, .06), cone(points, (0, .02, 1.38), (0, .016, 1.452), .075, .056), .04)
+    yoke = cone(points, (-.120, .018, 1.368), (.120, .018, 1.368), .046)
+    return blend(blend(whole, yoke, .06), cone(points, (0, .022, 1.37), (0, .018, 1.425), .078, .060), .05)
 
 
 def _sleeve(points: np.ndarray) -> np.ndarray:
     """The left one, from the shoulder to just above the wrist."""
     shoulder, elbow, wrist = _head("upper_arm.L"), _head("forearm.L"), _head("hand.L")
     end = wrist - .034 * (wrist - elbow) / np.linalg.norm(wrist - elbow)
-    whole = cone(points, shoulder - (.018, 0, .004), shoulder + .35 * (elbow - shoulder), .058, .051)
-    whole = blend(whole, cone(points, shoulder, elbow, .051, .042), .03)
+    whole = cone(points, shoulder - (.020, 0, .010), shoulder + .35 * (elbow - shoulder), .050, .049)
+    whole = blend(whole, cone(points, shoulder, elbow, .049, .042), .03)
     return blend(whole, cone(points, elbow, end, .042, .0335), .012)
 
 
@@ -59,7 +57,7 @@ def _shirt() -> Part:
         left = _both(points)
         return cut(blend(_trunk(left), _sleeve(left), .035), low - points[..., 2], .02)
 
-    vertices, quads = net(distance, (-.66, -.16, low - .05), (.66, .19, 1.54), .0165)
+    vertices, quads = net(distance, (-.66, -.16, low - .05), (.66, .19, 1.54), .0195)
     left = _both(vertices)
     arm = along(left, [_head("shoulder.L"), _head("upper_arm.L"), _head("forearm.L"), _head("hand.L")], (.05, .04))
     spine = along(left, [*map(_head, SPINE), _tail(SPINE[-1])], (.05, .05, .05))
@@ -72,16 +70,30 @@ def _shirt() -> Part:
 
 def _collar() -> Part:
     """A ring around the neck, which hides where the shirt ends."""
-    turn, tube = np.meshgrid(np.linspace(0, 2 * np.pi, 33)[:-1], np.linspace(0, 2 * np.pi, 9)[:-1], indexing="ij")
-    radius = .0085
-    out = np.stack([np.cos(turn) * .060, np.sin(turn) * .056, .30 * np.sin(turn) * .056], -1)
-    way = out / np.linalg.norm(out, axis=-1, keepdims=True)
-    points = np.array(NECK) + (0, .002, .024) + out + radius * (
-        np.cos(tube)[..., None] * way + np.sin(tube)[..., None] * np.array([0, 0, 1.4]))
-    i, j = np.meshgrid(np.arange(32), np.arange(8), indexing="ij")
-    quads = np.stack([i * 8 + j, (i + 1) % 32 * 8 + j, (i + 1) % 32 * 8 + (j + 1) % 8, i * 8 + (j + 1) % 8], -1)
-    vertices = points.reshape(-1, 3)
-    return Part(vertices, quads.reshape(-1, 4), ("Signer collar",), {"spine.003": np.ones(len(vertices))})
+    ring = _ring(np.array([0, .020, 1.438]), np.array([[1, 0, 0], [0, 1, .38], [0, -.38, 1]]).T, (.064, .060), .0075)
+    return Part(*ring, ("Signer collar",), {"spine.003": np.ones(len(ring[0]))})
+
+
+def _cuff() -> Part:
+    """A ring around the left wrist, likewise."""
+    elbow, wrist = _head("forearm.L"), _head("hand.L")
+    down = (wrist - elbow) / np.linalg.norm(wrist - elbow)
+    across = np.cross(down, [0, 1, 0])
+    axes = np.stack([across, np.cross(down, across), down], -1)
+    ring = _ring(wrist - .012 * down, axes, (.0335, .0335), .0055)
+    return Part(*ring, ("Signer collar",), {"forearm.L": np.ones(len(ring[0]))})
+
+
+def _ring(centre: np.ndarray, axes: np.ndarray, radii: tuple[float, float], thick: float) -> tuple[np.ndarray, np.ndarray]:
+    """A tube around the third of some axes: vertices and quads."""
+    steps, sides = 32, 8
+    turn, tube = np.meshgrid(*(np.linspace(0, 2 * np.pi, n, endpoint=False) for n in (steps, sides)), indexing="ij")
+    flat = np.stack([np.cos(turn), np.sin(turn), np.zeros_like(turn)], -1)
+    points = flat * (*radii, 0) + thick * (np.cos(tube)[..., None] * flat + np.sin(tube)[..., None] * np.array([0, 0, 1.5]))
+    i, j = np.meshgrid(np.arange(steps), np.arange(sides), indexing="ij")
+    after, beside = (i + 1) % steps * sides, (j + 1) % sides
+    quads = np.stack([i * sides + j, after + j, after + beside, i * sides + beside], -1)
+    return centre + points.reshape(-1, 3) @ axes.T, quads.reshape(-1, 4)
 
 
 def _trousers() -> Part:

@@ -2,11 +2,12 @@
 """Where the signer's bones are: an adult of 1.70 m that faces -y, arms slanting down, palms down.
 
 Arms and fingers are slightly bent, so that every hinge has a plane. Turning about its x axis by a positive angle closes
-a finger, bends an elbow or bows the back. Names are those of Rigify's metarig; the hand is nearly 5 % larger than life.
+a finger, bends an elbow or bows the back. Names are those of Rigify's metarig; arms are as long against the
+shoulders' width as signers' in recordings, so that hands meet; the hand is 8 % larger than life.
 """
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ from ..solver.skeleton import FINGERS
 
 FORWARD = np.array([0.0, -1.0, 0.0])
 ARM_SLANT = np.radians(42)  # below the horizontal
-HAND_SCALE = 1.04
+HAND_SCALE = 1.08
 MIRROR = np.array([-1.0, 1.0, 1.0])
 
 # In mm, of a left hand from its wrist: along the hand, towards the thumb's side, towards the back of the hand.
@@ -67,8 +68,8 @@ def _arm() -> tuple[list[SignerBone], np.ndarray, np.ndarray]:
     """The left arm down to the wrist; the wrist; the hand's axes in columns: along, to the thumb, to the back."""
     along = np.array([np.cos(ARM_SLANT), 0, -np.sin(ARM_SLANT)])
     shoulder = np.array([.178, .02, 1.392])
-    elbow = shoulder + .285 * np.array([along[0], .09, along[2]])
-    wrist = elbow + .25 * np.array([along[0], -.12, along[2]])
+    elbow = shoulder + .303 * np.array([along[0], .09, along[2]])
+    wrist = elbow + .283 * np.array([along[0], -.12, along[2]])
     clavicle = np.array([.018, -.03, 1.405]), np.array([.15, .012, 1.405])
     bones = [SignerBone("shoulder.L", "spine.003", *clavicle, FORWARD),
              SignerBone("upper_arm.L", "shoulder.L", shoulder, elbow, FORWARD),
@@ -135,3 +136,6 @@ def bone_axes(bone: SignerBone) -> np.ndarray:
     z = bone.z - (bone.z @ y) * y
     z = z / np.linalg.norm(z)
     return np.stack([np.cross(y, z), y, z], -1)
+
+
+BONES: Mapping[str, SignerBone] = {bone.name: bone for bone in signer_bones()}

@@ -12,7 +12,7 @@ from .signer_bones import CARPALS, KNUCKLES, finger_joints, left_hand
 from .skin import Part, along, nearest_share, settled
 from .surface import blend, cone, gradient, net
 
-CELL = 3.7
+CELL = 4.3
 RADII = {"thumb": (13, 11.6, 10.4, 8.6), "index": (11, 9.2, 8.1, 6.9), "middle": (11.2, 9.5, 8.3, 7.1),
          "ring": (10.8, 9.0, 7.9, 6.8), "pinky": (9.6, 7.9, 7.0, 6.1)}  # at the three joints and the tip
 BENDS = dict.fromkeys(FINGERS, (9, 6, 5)) | {"thumb": (12, 8, 6)}  # over which a joint bends, to either side

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from .signer_body import clothes
+from .signer_face import face
 from .signer_hand import hand, nails
+from .signer_head import hair, head
 from .skin import Part, joined, mirrored
 
 # Linear RGB and roughness.
@@ -14,6 +16,15 @@ MATERIALS: Mapping[str, tuple[tuple[float, float, float], float]] = {
     "Signer skin": ((.50, .26, .17), .55),
     "Signer palm": ((.66, .38, .28), .55),
     "Signer nail": ((.80, .52, .44), .30),
+    "Signer lid": ((.44, .22, .145), .55),
+    "Signer lip": ((.45, .14, .12), .40),
+    "Signer mouth": ((.035, .006, .006), .8),
+    "Signer teeth": ((.82, .80, .74), .3),
+    "Signer eye": ((.88, .88, .86), .5),
+    "Signer iris": ((.10, .045, .018), .7),
+    "Signer pupil": ((.004, .004, .004), .7),
+    "Signer brow": ((.020, .011, .007), .8),
+    "Signer hair": ((.022, .012, .008), .7),
     "Signer shirt": ((.020, .036, .062), .85),
     "Signer collar": ((.013, .024, .044), .85),
     "Signer trousers": ((.028, .028, .032), .85),
@@ -25,4 +36,4 @@ MATERIALS: Mapping[str, tuple[tuple[float, float, float], float]] = {
 def signer_mesh() -> Part:
     """All parts, joined. The same object each time: do not change it."""
     left = [hand(), *nails()]
-    return joined([*clothes(), *left, *(mirrored(part) for part in left)])
+    return joined([*clothes(), head(), hair(), *face(), *left, *(mirrored(part) for part in left)])

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+COARSE = 4  # cells along each side of a block that is sampled once
+NEAR = 6.0  # cells: a block is sampled in full if the surface is so near to its middle
 Distance = Callable[[np.ndarray], np.ndarray]  # points (..., 3) to (...)
 
 
@@ -73,8 +75,7 @@ def net(distance: Distance, low: Sequence[float], high: Sequence[float], step: f
     ValueError
         The surface reaches the box's side.
     """
-    axes = [np.arange(a, b + step, step) for a, b in zip(low, high)]
-    values = distance(np.stack(np.meshgrid(*axes, indexing="ij"), -1))
+    values = _sampled(distance, low, high, step)
     inside = values < 0
     if any(inside.take(end, axis).any() for axis in range(3) for end in (0, -1)):
         raise ValueError("the surface is larger than its box")
@@ -102,6 +103,19 @@ def net(distance: Distance, low: Sequence[float], high: Sequence[float], step: f
     number = np.full(len(count), -1)
     number[used] = np.arange(len(used))
     vertices = np.asarray(low) + step * total[used] / count[used, None]
-    for _ in range(3):  # the mean of crossings lies a little inside of a curved surface
+    for _ in range(2):  # the mean of crossings lies a little inside of a curved surface
         vertices -= distance(vertices)[:, None] * gradient(distance, vertices, step / 10)
     return vertices, number[np.concatenate(quads)]
+
+
+def _sampled(distance: Distance, low: Sequence[float], high: Sequence[float], step: float) -> np.ndarray:
+    """Distances on the corners of all cells; far from the surface, where the sign counts, those of a near corner."""
+    sizes = [int(np.ceil((b - a) / step / COARSE)) * COARSE for a, b in zip(low, high)]
+    grid = np.stack(np.meshgrid(*(a + step * np.arange(size) for a, size in zip(low, sizes)), indexing="ij"), -1)
+    middle = COARSE // 2
+    values = distance(grid[middle::COARSE, middle::COARSE, middle::COARSE])
+    for axis in range(3):
+        values = values.repeat(COARSE, axis)
+    near = np.abs(values) < NEAR * step
+    values[near] = distance(grid[near])
+    return values
