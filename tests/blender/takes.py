@@ -1,7 +1,9 @@
 """Armatures that play known motions, read through Blender's own evaluation."""
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 import bpy
 import numpy as np
@@ -15,11 +17,24 @@ from tests.blender_addon.skeletons import signing
 BONES = MAPS["Signer"]
 
 
+library = tempfile.TemporaryDirectory(prefix="signer-")
+
+
 def signer() -> bpy.types.Object:
-    """The signer, without its mesh: nothing here is about it, and it takes time."""
-    armature = build_signer(bpy.context)
-    for child in list(armature.children):
-        bpy.data.objects.remove(child)
+    """The signer, without its mesh: nothing here is about it, and it takes time. It is built once, and then loaded."""
+    path = Path(library.name) / "signer.blend"
+    if not path.exists():
+        built = build_signer(bpy.context)
+        for child in list(built.children):
+            bpy.data.objects.remove(child)
+        bpy.data.libraries.write(str(path), {built})
+        bpy.data.objects.remove(built)
+    with bpy.data.libraries.load(str(path), link=False) as (_, into):
+        into.objects = ["Signer"]
+    (armature,) = into.objects
+    bpy.context.scene.collection.objects.link(armature)
+    bpy.context.view_layer.objects.active = armature
+    armature.select_set(True)
     return armature
 
 

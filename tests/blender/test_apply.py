@@ -28,15 +28,15 @@ def apply(armature: bpy.types.Object, motion: Motion, start: float = 1, name: st
 
 
 def check_follows(armature: bpy.types.Object, motion: Motion, frames: np.ndarray | range | None = None) -> None:
-    """Within .01 degree and .01 mm in the armature's space; the project asks for .1 and .1."""
+    """Within .01 degree and .05 mm in the armature's space; the project asks for .1 and .1."""
     rest = skeleton(armature)
     axes, heads, tails = wanted(rest, motion)
     got = seen(armature, range(1, len(axes) + 1) if frames is None else frames)
     assert degrees_between(directions(got), axes[..., 1]).max() < .01
     assert degrees(axes_of(got), axes).max() < .01
-    assert np.abs(got[..., :3, 3] - heads).max() < 1e-5
+    assert np.abs(got[..., :3, 3] - heads).max() < 5e-5
     lengths = np.linalg.norm(rest.tails - rest.heads, axis=-1)[:, None]
-    assert np.abs(got[..., :3, 3] + got[..., :3, 1] * lengths - tails).max() < 1e-5
+    assert np.abs(got[..., :3, 3] + got[..., :3, 1] * lengths - tails).max() < 5e-5
 
 
 def test_what_was_keyed_is_what_blender_shows() -> None:
