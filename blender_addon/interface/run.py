@@ -22,7 +22,7 @@ from ..posefile import PoseFile
 from ..rigs import rigify
 from ..sampler.job import Job
 from ..solver.solve import solve
-from ..tracks import tracks
+from ..tracks import Reading, tracks
 from . import engine, messages, signing
 from .preferences import folder as own_folder
 from .provisional import Before, take_back
@@ -53,6 +53,8 @@ class Request:
         Makes a take of the keypoints that came back. Keeps no reference to Blender's data.
     start : float or None
         The frame at which the result begins, for the preview; None if there is to be none.
+    reading : Reading
+        How the worker's files are read.
     was : Before, optional
         What there was before things were added for this run: they go if it ends without a result.
     """
@@ -64,6 +66,7 @@ class Request:
     target: Target
     apply: Callable[[bpy.types.Context, PoseFile], Outcome]
     start: float | None = None
+    reading: Reading = field(default_factory=Reading)
     was: Before | None = None
 
 
@@ -166,7 +169,8 @@ def _show(context: bpy.types.Context, run: Run, armature: bpy.types.Object) -> N
         return  # the worker keeps the newest ones only; a generated rig takes longer than a step
     try:
         skeleton = signing.skeleton_for(armature, bones_of(armature))
-        motion = solve(tracks(posefile.read(newest)), skeleton, signing.solving_of(context.scene, "follow"))
+        points = tracks(posefile.read(newest), run.request.reading)
+        motion = solve(points, skeleton, signing.solving_of(context.scene, "follow"))
         preview.show(context, armature, motion, start=run.request.start)
     except AddonError as error:  # the result may still be fine: the armature may be in edit mode only for now
         run.notes = [f"not shown while it was made: {error}"]

@@ -13,7 +13,7 @@ from pathlib import Path
 import bpy
 
 from .. import posefile
-from ..animation import strips
+from ..animation import keypoints, strips
 from ..animation.apply import notes_of
 from ..animation.take import keypoints_of, scene_fps
 from ..animation.write_back import write_back
@@ -28,6 +28,7 @@ from .provisional import Before, before
 from .run import Outcome, Request
 from .target import Target, armature_of, bones_of, found, needed_armature, target_of
 
+OWN = Reading(depth=float(keypoints.SIZE))  # of keypoints that were read from an armature: their depth is known
 CONTEXT_FRAMES = 64  # around what is signed anew: as much as the model looks at
 USUAL_FPS = (10.0, 120.0)  # of scenes whose rate is asked of the model, so that keys lie on whole frames
 HAND_ROLES = {side: ("forearm." + side, "hand." + side,
@@ -80,14 +81,16 @@ def generate(context: bpy.types.Context) -> Request:
         was = before(context)
         armature = signing.new_signer(context)
     start, name = float(signing.start_of(scene)), _action_name(text)
-    apply = partial(_signed, target=target_of(armature), name=name, start=start)
-    return Request(f'Generate "{name}"', "generate", arguments, inputs, target_of(armature), apply, start, was)
+    reading = OWN if settings.first_pose == "ARMATURE" else Reading()
+    apply = partial(_signed, target=target_of(armature), name=name, start=start, reading=reading)
+    return Request(f'Generate "{name}"', "generate", arguments, inputs, target_of(armature), apply, start, reading, was)
 
 
-def _signed(context: bpy.types.Context, pose: PoseFile, *, target: Target, name: str, start: float) -> Outcome:
+def _signed(context: bpy.types.Context, pose: PoseFile, *, target: Target, name: str, start: float,
+            reading: Reading) -> Outcome:
     """What came back, as a take."""
     armature = found(target)
-    notes = signing.sign(context, armature, pose, name=name, start=start, reading=Reading(),
+    notes = signing.sign(context, armature, pose, name=name, start=start, reading=reading,
                          solving=signing.solving_of(context.scene))
     return f'"{name}" signed by "{armature.name}"', notes
 
@@ -183,7 +186,8 @@ def _rewriting(context: bpy.types.Context, armature: bpy.types.Object, do: str, 
     apply = partial(_rewritten, target=target_of(armature), baked=baked, first=frames[0], roles=roles,
                     name=f"{name[:50]} {done}", done=done)
     title = {"refine": "Refine", "regenerate": "Regenerate"}[do]
-    return Request(f'{title} "{name}"', do, arguments, {"pose": baked}, target_of(armature), apply, float(frames[0]))
+    return Request(f'{title} "{name}"', do, arguments, {"pose": baked}, target_of(armature), apply, float(frames[0]),
+                   OWN)
 
 
 def _rewritten(context: bpy.types.Context, pose: PoseFile, *, target: Target, baked: PoseFile, first: int,
@@ -191,7 +195,7 @@ def _rewritten(context: bpy.types.Context, pose: PoseFile, *, target: Target, ba
     """What came back, written over a copy of the take."""
     armature = found(target)
     if rigify.is_generated(armature):
-        return _signed(context, pose, target=target, name=name, start=float(first))
+        return _signed(context, pose, target=target, name=name, start=float(first), reading=OWN)
     action = write_back(context, armature, bones_of(armature).bones, baked, pose, first=first, roles=roles,
                         mode=context.scene.pose_diffusion.mode, name=name)
     return f'{done.capitalize()}, as action "{action.name}"; the old one is kept', notes_of(action)
@@ -213,14 +217,15 @@ def inbetween(context: bpy.types.Context) -> Request:
         arguments["seconds"] = settings.transition
     apply = partial(_joined, target=target_of(armature), parts=parts)
     return Request(f"In-between {len(parts.poses)} strips", "inbetween", arguments, {"poses": parts.poses},
-                   target_of(armature), apply, float(parts.start))
+                   target_of(armature), apply, float(parts.start), OWN)
 
 
 def _joined(context: bpy.types.Context, pose: PoseFile, *, target: Target, parts: strips.Parts) -> Outcome:
     """What came back, as one take."""
     armature = found(target)
     if rigify.is_generated(armature):
-        return _signed(context, pose, target=target, name="joined", start=float(parts.start))
+        return _signed(context, pose, target=target, name="joined", start=float(parts.start),
+                       reading=OWN)
     action = strips.join(context, armature, bones_of(armature).bones, parts, pose, name="joined",
                          mode=context.scene.pose_diffusion.mode)
     return f'{len(parts.poses)} strips joined, as action "{action.name}"', notes_of(action)

@@ -17,8 +17,8 @@ from blender_addon.errors import AddonError
 from blender_addon.interface import engine, messages, run, wanted
 from blender_addon.sampler.job import Worker
 
-from .chosen import chosen
 from .scene import state_of
+from .workers import used
 
 LONG = 1000  # steps: it does not end by itself
 PATIENCE = 60.0  # seconds
@@ -35,13 +35,10 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
 @pytest.fixture(autouse=True)
 def ready(addon: ModuleType, worker: Worker, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The interpreter set, the worker started, a text typed."""
-    with chosen(sys.executable):
-        monkeypatch.setattr(engine, "_worker", worker)
+    with used(worker, monkeypatch):
         settings = bpy.context.scene.pose_diffusion
         settings.text, settings.steps, settings.length, settings.seconds = "thanks", 2, "SECONDS", .5
         yield
-        run.cancel(bpy.context)
-        monkeypatch.setattr(engine, "_worker", None)  # it is not to be stopped when the add-on goes
 
 
 @pytest.fixture

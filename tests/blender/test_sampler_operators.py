@@ -1,0 +1,403 @@
+"""Operators that ask the model, with the real worker: as a script runs them, and event by event as a window does."""
+from __future__ import annotations
+
+import inspect
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import bpy
+import numpy as np
+import pytest
+from pose_format import Pose
+
+import pose_diffusion
+from blender_addon import posefile
+from blender_addon.interface import engine, known, messages, run, sampler_operators, span, wanted
+from blender_addon.sampler.job import Worker
+
+from .scene import state_of
+from .workers import used
+
+
+@pytest.fixture(scope="module")
+def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    """One for all tests."""
+    one = Worker(sys.executable, log=tmp_path_factory.mktemp("log") / "worker.log")
+    yield one
+    one.stop()
+
+
+@pytest.fixture(autouse=True)
+def ready(addon: ModuleType, worker: Worker, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A short text, few steps."""
+    with used(worker, monkeypatch):
+        settings = bpy.context.scene.pose_diffusion
+        settings.text, settings.steps, settings.seed = "thanks", 2, 7
+        yield
+
+
+@pytest.fixture
+def results(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """What the worker's result files hold when they are read."""
+    files: list[bytes] = []
+    read = posefile.read
+
+    def spy(path: Path) -> posefile.PoseFile:
+        files.append(Path(path).read_bytes())
+        return read(path)
+
+    monkeypatch.setattr(run.posefile, "read", spy)
+    return files
+
+
+def settings() -> Any:
+    """Of the scene."""
+    return bpy.context.scene.pose_diffusion
+
+
+def take() -> bpy.types.Action:
+    """What the active armature plays."""
+    action: bpy.types.Action = bpy.context.object.animation_data.action
+    return action
+
+
+def head(frame: int, bone: str) -> np.ndarray:
+    """Where a bone's tail is at a frame, in metres."""
+    bpy.context.scene.frame_set(frame)
+    armature = bpy.context.object.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    return np.array(armature.pose.bones[bone].tail)
+
+
+def way(bone: str) -> float:
+    """How far a bone's tail goes in the scene."""
+    scene = bpy.context.scene
+    path = np.array([head(frame, bone) for frame in range(scene.frame_start, take_end() + 1)])
+    return float(np.linalg.norm(np.diff(path, axis=0), axis=-1).sum())
+
+
+def take_end() -> int:
+    """The last frame of the take."""
+    return int(take().curve_frame_range[1])
+
+
+def test_defaults_are_those_of_the_package() -> None:
+    """Of generating, refining and joining."""
+    def defaults(function: Any) -> dict[str, Any]:
+        return {name: one.default for name, one in inspect.signature(function).parameters.items()}
+
+    bpy.ops.wm.read_homefile(use_empty=True)
+    now = settings()
+    for function in (pose_diffusion.generate, pose_diffusion.regenerate):
+        known_ones = defaults(function)
+        assert (now.steps, now.seed, now.language) == tuple(known_ones[name] for name in ("steps", "seed", "language"))
+        assert (now.guidance, now.temperature) == pytest.approx((known_ones["guidance"], known_ones["temperature"]))
+    assert now.steps == defaults(pose_diffusion.inbetween)["steps"]
+    assert now.hold == defaults(pose_diffusion.inbetween)["hold"]
+    assert (now.refine_steps, now.strength) == tuple(
+        defaults(pose_diffusion.refine)[name] for name in ("steps", "strength"))
+    notations = {item.identifier for item in now.bl_rna.properties["notation"].enum_items}
+    from pose_diffusion.notation import LANGUAGES, NOTATIONS
+    assert notations == {"AUTO", *NOTATIONS}
+    assert set(known.LANGUAGES) <= set(LANGUAGES)
+
+
+def test_generate_on_a_new_signer() -> None:
+    """A script presses the button of an empty scene: a signer signs."""
+    assert bpy.ops.pose_diffusion.generate() == {"FINISHED"}
+    assert bpy.context.object.name == "Signer"
+    assert take().name == "thanks"
+    assert take_end() <= bpy.context.scene.frame_end
+    assert max(way("hand.L"), way("hand.R")) > .1
+
+
+def test_generate_equals_the_package_bit_for_bit(results: list[bytes], tmp_path: Path) -> None:
+    """With the settings of the panel, on this device."""
+    now = settings()
+    now.steps, now.guidance, now.temperature, now.seed, now.language = 3, 2.5, .5, 42, "und"
+    now.length, now.seconds = "SECONDS", .8
+    bpy.ops.pose_diffusion.generate()
+    expected = pose_diffusion.generate("thanks", steps=3, guidance=2.5, temperature=now.temperature, seed=42,
+                                       seconds=now.seconds, fps=24)
+    with (tmp_path / "expected.pose").open("wb") as file:
+        expected.write(file)
+    assert results == [(tmp_path / "expected.pose").read_bytes()]
+
+
+def test_the_seed_decides(results: list[bytes]) -> None:
+    """The same one is the same again; another one is not."""
+    for seed in (1, 1, 2):
+        settings().seed = seed
+        bpy.ops.pose_diffusion.generate()
+    assert results[0] == results[1] != results[2]
+
+
+def test_a_new_seed_each_time() -> None:
+    """Drawn before the run, and kept in the field."""
+    settings().new_seed_each_time = True
+    bpy.ops.pose_diffusion.generate()
+    first = settings().seed
+    bpy.ops.pose_diffusion.generate()
+    assert first != settings().seed
+    assert bpy.ops.pose_diffusion.new_seed() == {"FINISHED"}
+
+
+def test_first_pose_from_the_armature() -> None:
+    """The result begins as the armature stands."""
+    bpy.ops.pose_diffusion.generate()
+    end = take_end()
+    before = {bone: head(end, bone) for bone in ("hand.L", "hand.R", "f_index.03.R")}
+    settings().first_pose, settings().text = "ARMATURE", "please"
+    bpy.ops.pose_diffusion.generate()
+    for bone, place in before.items():
+        assert np.linalg.norm(head(1, bone) - place) < .02, bone
+
+
+def test_first_pose_from_a_file(real_bytes: bytes, tmp_path: Path, results: list[bytes]) -> None:
+    """Its first frame is the result's."""
+    (tmp_path / "first.pose").write_bytes(real_bytes)
+    settings().first_pose, settings().first_pose_file = "FILE", str(tmp_path / "first.pose")
+    bpy.ops.pose_diffusion.generate()
+    given, made = Pose.read(real_bytes), Pose.read(results[-1])
+    seen = given.body.confidence[0] > 0
+    np.testing.assert_array_equal(made.body.data.data[0][seen], given.body.data.data[0][seen])
+
+
+def test_refine_changes_a_take_a_little() -> None:
+    """Into a new action; the old one is kept; strength 0 gives the take back."""
+    bpy.ops.pose_diffusion.generate()
+    old, end = take(), take_end()
+    before = [head(frame, "hand.R") for frame in range(1, end + 1)]
+    assert bpy.ops.pose_diffusion.refine() == {"FINISHED"}
+    moved = [np.linalg.norm(head(frame, "hand.R") - before[frame - 1]) for frame in range(1, end + 1)]
+    assert take() != old
+    assert old.use_fake_user
+    assert 1e-4 < np.mean(moved) < .05
+    bpy.context.object.animation_data.action = old
+    settings().strength = 0
+    bpy.ops.pose_diffusion.refine()
+    assert max(np.linalg.norm(head(frame, "hand.R") - before[frame - 1]) for frame in range(1, end + 1)) < 1e-3
+
+
+def test_regenerate_a_hand_in_some_frames() -> None:
+    """Only this hand moves, only there."""
+    bpy.ops.pose_diffusion.generate()
+    end = take_end()
+    bones = ("f_index.03.R", "f_index.03.L", "spine.006")
+    before = {bone: np.array([head(frame, bone) for frame in range(1, end + 1)]) for bone in bones}
+    settings().what, settings().range, settings().first, settings().last = "RIGHT_HAND", "CUSTOM", 10, 20
+    settings().seed = 99
+    assert bpy.ops.pose_diffusion.regenerate() == {"FINISHED"}
+    moved = {bone: np.linalg.norm(np.array([head(frame, bone) for frame in range(1, end + 1)]) - before[bone], axis=-1)
+             for bone in bones}
+    assert moved["f_index.03.R"][9:20].max() > .005
+    assert moved["f_index.03.R"][:8].max() < 1e-3
+    assert moved["f_index.03.R"][22:].max() < 1e-3
+    assert moved["f_index.03.L"].max() < 1e-3
+    assert moved["spine.006"].max() < 1e-3
+
+
+def test_inbetween_joins_strips() -> None:
+    """The parts are as they were, the ways between are made."""
+    bpy.ops.pose_diffusion.generate()
+    first, length = take(), take_end()
+    settings().seed = 8
+    bpy.ops.pose_diffusion.generate()
+    second = take()
+    data = bpy.context.object.animation_data
+    data.action = None
+    track = data.nla_tracks.new()
+    for i, action in enumerate((first, second)):
+        strip = track.strips.new(action.name, 1 + i * 100, action)
+        strip.select = True
+        if hasattr(strip, "action_slot"):
+            strip.action_slot = action.slots[0]
+    place = head(1, "hand.R")
+    assert bpy.ops.pose_diffusion.inbetween_strips() == {"FINISHED"}
+    assert take_end() - 1 > 2 * (length - 1)
+    assert np.linalg.norm(head(1, "hand.R") - place) < 1e-3
+    path = np.array([head(frame, "hand.R") for frame in range(1, take_end() + 1)])
+    assert np.linalg.norm(np.diff(path, axis=0), axis=-1).max() < .15  # metres a frame: no jump
+
+
+def test_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each way to say which frames; wrong ones are refused with the reason."""
+    bpy.ops.pose_diffusion.generate()
+    armature, scene, now = bpy.context.object, bpy.context.scene, settings()
+    end = take_end()
+    now.range = "TAKE"
+    assert span.chosen(bpy.context, armature) == (1, end)
+    now.range, now.first, now.last = "CUSTOM", 5, 9
+    assert span.chosen(bpy.context, armature) == (5, 9)
+    now.range, scene.frame_start, scene.frame_end = "SCENE", 3, 500
+    assert span.chosen(bpy.context, armature) == (3, end)
+    now.range, scene.use_preview_range = "PREVIEW", True
+    scene.frame_preview_start, scene.frame_preview_end = 4, 8
+    assert span.chosen(bpy.context, armature) == (4, 8)
+    now.range = "KEYS"
+    from blender_addon.animation import keys
+    for curve in keys.curves(*keys.assigned(armature)):
+        for point in curve.keyframe_points:
+            point.select_control_point = point.co.x in (6, 7)
+    assert span.chosen(bpy.context, armature) == (6, 7)
+    now.range, now.first, now.last = "CUSTOM", 900, 901
+    with pytest.raises(RuntimeError, match="none of these frames"):
+        bpy.ops.pose_diffusion.refine()
+    now.first, now.last = 9, 5
+    with pytest.raises(RuntimeError, match="before the first"):
+        bpy.ops.pose_diffusion.refine()
+
+
+def test_greyed_with_the_reason() -> None:
+    """Blender shows it when the mouse is over the button."""
+    def reason(name: str) -> str:
+        with pytest.raises(RuntimeError) as caught:
+            getattr(bpy.ops.pose_diffusion, name)()
+        return str(caught.value)
+
+    settings().text = " "
+    assert "Type what is to be signed" in reason("generate")
+    assert "Select an armature" in reason("refine")
+    bpy.ops.pose_diffusion.create_signer()
+    assert "has no action yet" in reason("regenerate")
+    assert "two strips" in reason("inbetween_strips")
+    assert "Nothing is running" in reason("cancel")
+    bpy.context.preferences.addons["blender_addon"].preferences.interpreter = ""
+    settings().text = "thanks"
+    assert "No Python is set" in reason("generate")
+
+
+def test_what_the_model_knows() -> None:
+    """Is suggested while typing."""
+    bpy.ops.pose_diffusion.list_texts()
+    assert len(known.texts) > 100
+    assert ("thanks", "not said, words") in known.suggested_texts("than", "ase")
+    assert not list(known.suggested_texts("no such text", "ase"))
+    assert ("ase", "American") in known.suggested_languages("amer")
+
+
+def test_memory_is_freed(worker: Worker) -> None:
+    """By ending the process, which starts again by itself."""
+    bpy.ops.pose_diffusion.generate()
+    bpy.ops.pose_diffusion.free_memory()
+    assert "memory" in messages.last.text  # type: ignore[union-attr]
+
+
+class Manager:
+    """A window manager that counts timers and modal operators."""
+
+    def __init__(self) -> None:
+        self.timers = self.modal = 0
+        self.windows: list[Any] = []
+
+    def event_timer_add(self, period: float, *, window: Any) -> object:
+        """One more."""
+        self.timers += 1
+        return object()
+
+    def event_timer_remove(self, timer: object) -> None:
+        """One less."""
+        self.timers -= 1
+
+    def modal_handler_add(self, operator: object) -> None:
+        """One more."""
+        self.modal += 1
+
+
+class Window:
+    """The context of a window."""
+
+    def __init__(self) -> None:
+        self.window_manager, self.window = Manager(), None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(bpy.context, name)
+
+
+class Button(sampler_operators._Asking):
+    """Generate, as Blender runs it in a window: operators cannot be made in Python."""
+
+    request = sampler_operators.POSEDIFFUSION_OT_generate.request
+
+    def __init__(self) -> None:
+        self.reports: list[tuple[str, str]] = []
+
+    def report(self, level: set[str], text: str) -> None:
+        """Keep it."""
+        self.reports.append((*level, text))
+
+    def press(self, context: Any) -> set[str]:
+        """As `execute` does where there is a window."""
+        return self._begin(context, self.request(context))
+
+
+def event(type: str, value: str = "PRESS") -> Any:
+    """An event."""
+    return SimpleNamespace(type=type, value=value)
+
+
+def test_button_event_by_event() -> None:
+    """Timer events bring it to its end, others are left to Blender."""
+    button, window = Button(), Window()
+    assert button.press(window) == {"RUNNING_MODAL"}
+    assert (window.window_manager.timers, window.window_manager.modal) == (1, 1)
+    assert button.modal(window, event("MOUSEMOVE")) == {"PASS_THROUGH"}
+    ended = {"PASS_THROUGH"}
+    while ended == {"PASS_THROUGH"}:
+        time.sleep(.01)
+        ended = button.modal(window, event("TIMER"))
+    assert ended == {"FINISHED"}
+    assert window.window_manager.timers == 0
+    assert button.reports[-1][0] == "INFO"
+    assert "UNDO" in sampler_operators.POSEDIFFUSION_OT_generate.bl_options
+
+
+@pytest.mark.parametrize("how", ["ESC", "button", "window closes"])
+def test_cancelled_event_by_event(how: str) -> None:
+    """In under half a second, and the scene is as it was."""
+    bpy.ops.pose_diffusion.create_signer()
+    before = state_of(bpy.context.scene)
+    settings().steps = 1000
+    button, window = Button(), Window()
+    button.press(window)
+    end = time.monotonic() + 30
+    while run.current is not None and run.current.shown is None and time.monotonic() < end:
+        button.modal(window, event("TIMER"))
+    begin = time.monotonic()
+    if how == "ESC":
+        ended = button.modal(window, event("ESC"))
+    elif how == "button":
+        bpy.ops.pose_diffusion.cancel()
+        ended = button.modal(window, event("TIMER"))
+    else:
+        button.cancel(window)
+        ended = {"CANCELLED"}
+    assert time.monotonic() - begin < .5
+    assert ended == {"CANCELLED"}
+    assert run.current is None
+    assert window.window_manager.timers == 0
+    assert state_of(bpy.context.scene) == before
+
+
+def test_errors_in_a_window_are_reports() -> None:
+    """Never a traceback."""
+    settings().text = "M518x529S14c20481x471 hello"
+    button, window = Button(), Window()
+    button.press(window)
+    while button.modal(window, event("TIMER")) == {"PASS_THROUGH"}:
+        time.sleep(.01)
+    assert button.reports[-1][0] == "ERROR"
+    assert "is no SignWriting" in button.reports[-1][1]
+
+
+def test_stop_worker(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process ends."""
+    bpy.ops.pose_diffusion.generate()
+    assert worker.running
+    bpy.ops.pose_diffusion.stop_worker()
+    assert not worker.running
+    assert not engine.is_started()
+    assert wanted.scene_fps(bpy.context.scene) == 24
