@@ -12,7 +12,7 @@ import numpy as np
 from . import gaps
 from .points import FACE_JOINTS, Points
 from .rest import FORWARD, LEFT, UP, direction, head, hinge, part_way, swung, turn
-from .rotations import about, to_quaternions, unit
+from .rotations import about, continuous, to_matrices, to_quaternions, unit
 from .skeleton import SIDES, Skeleton
 
 OFTEN = .5  # share of the clip in which the hips must be seen for them to count
@@ -20,6 +20,7 @@ CALM = .25  # seconds: Gaussian of the pelvis, which carries the legs
 BOW = .2  # radians by which the body's points of a level face look down, compared with the face's contour
 NECK = .5  # the neck's share of the head's turn
 BENT = (.1, .35)  # sine of the elbow's angle: below, its plane is noise; above, it is trusted
+ROLL = 1.9  # radians of the upper arm from swinging there without: more is an elbow bent backwards by noise in depth
 FOREARM = .5  # the forearm's share of the hand's roll
 PRONATION = 2.1  # radians from the thumb's middle position: no forearm turns farther
 
@@ -115,7 +116,13 @@ def _rolled(swung_arm: np.ndarray, upper: np.ndarray, lower: np.ndarray, axis: n
     angle = np.arctan2((np.cross(before, normal) * upper).sum(-1), (before * normal).sum(-1))
     sine = np.linalg.norm(normal, axis=-1)
     trust = gaps.step((sine - BENT[0]) / (BENT[1] - BENT[0]))
-    return about(upper, steady(angle, trust)) @ swung_arm
+    return about(upper, steady(within(angle, ROLL), trust)) @ swung_arm
+
+
+def within(angle: np.ndarray, limit: float) -> np.ndarray:
+    """Angles as they are up to the limit; beyond, they go back to 0 at half a turn, where the other side begins."""
+    whole = np.angle(np.exp(1j * angle))
+    return np.sign(whole) * np.minimum(np.abs(whole), (np.pi - np.abs(whole)) * limit / (np.pi - limit))
 
 
 def steady(angle: np.ndarray, trust: np.ndarray) -> np.ndarray:
@@ -154,25 +161,41 @@ def thumb_side(skeleton: Skeleton, side: str) -> np.ndarray:
     return FORWARD
 
 
-def at_rest(hand: np.ndarray, forearm: np.ndarray, away: np.ndarray) -> np.ndarray:
-    """The hand's turns, eased to the forearm's where the hand is away."""
-    return np.where((away > 0)[:, None, None], part_way(hand, forearm, away), hand)
+def carried(hand: np.ndarray, forearm: np.ndarray, seen: np.ndarray, longest: float, away: np.ndarray) -> np.ndarray:
+    """The hand's turns, carried by the forearm where the hand was not seen.
+
+    Parameters
+    ----------
+    hand, forearm : np.ndarray
+        `(T, 3, 3)` turns.
+    seen : np.ndarray
+        `(T,)` bool.
+    longest : float
+        Frames of the longest gap that is closed; in longer ones the hand goes to rest.
+    away : np.ndarray
+        `(T,)`: how much it is at rest.
+    """
+    if seen.all() or not seen.any():
+        return hand
+    relative = to_quaternions(np.swapaxes(forearm, -1, -2) @ hand)
+    relative[seen] = continuous(relative[seen])
+    relative = gaps.fill(relative[:, None], seen[:, None], longest, len(seen))[:, 0]
+    whole = part_way(to_matrices(relative), np.broadcast_to(np.eye(3), hand.shape), away)
+    return np.where(seen[:, None, None], hand, forearm @ whole)
 
 
 def twisted(forearm: np.ndarray, hand: np.ndarray, skeleton: Skeleton, side: str) -> np.ndarray:
     """The forearm's turns with its share of the hand's roll.
 
-    Counted from the thumb's middle position, in the plane of the elbow, where pronation and supination end long before
-    half a turn on either side: so there is no jump from one side to the other. Beyond, the forearm goes back.
+    Counted from the thumb's middle position, in the plane of the elbow, from which pronation and supination end long
+    before half a turn on either side: so there is no jump from one side to the other.
     """
     along = direction(skeleton, "forearm", side)
     relative = to_quaternions(np.swapaxes(forearm, -1, -2) @ hand)
     roll = 2 * np.arctan2(relative[:, 1:] @ along, relative[:, 0])
     middle, thumb = np.cross(hinge(skeleton, side), along), rest_across(skeleton, side)
     start = np.arctan2(np.cross(middle, thumb) @ along, middle @ (thumb - (thumb @ along) * along))
-    whole = np.angle(np.exp(1j * (roll + start)))
-    excess = np.maximum(np.abs(whole) - PRONATION, 0) * np.pi / (np.pi - PRONATION)
-    share = FOREARM * (np.sign(whole) * (np.abs(whole) - excess) - start)
+    share = FOREARM * (within(roll + start, PRONATION) - start)
     return forearm @ about(np.broadcast_to(along, (len(share), 3)), share)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import AddonError
 from ..tracks import Tracks
-from .body import at_rest, body, palm, twisted
+from .body import body, carried, palm, twisted
 from .direct import fingers
 from .face import face_shapes
 from .hand import fit_hand, hand_rest
@@ -109,9 +109,11 @@ def _hand(points: Points, skeleton: Skeleton, side: str, turns: dict[str, np.nda
           ) -> dict[int, np.ndarray]:
     """Quaternions of the fingers; adds the hand's turn and the forearm's twist to `turns`."""
     bare = palm(points, skeleton, side)
+    if bare is None and f"hand.{side}" not in skeleton.roles and points.has(f"hand.{side}"):
+        bare = turns.get(f"forearm.{side}", turns.get("chest"))  # fingers without a hand hang on what there is
     if bare is None:
         return {}
-    rest = hand_rest(skeleton, side) if solving.mode == ANATOMICAL else None
+    rest = hand_rest(skeleton, side) if solving.mode == ANATOMICAL else None  # None without a hand bone
     joints = [f"hand.{side}", *(f"{finger}.{i}.{side}" for finger in FINGERS for i in (1, 2, 3, 4))]
     if rest is not None and points.has(*joints):
         axes = skeleton.rest[skeleton.roles[f"hand.{side}"]]
@@ -127,7 +129,7 @@ def _hand(points: Points, skeleton: Skeleton, side: str, turns: dict[str, np.nda
              for bone, quaternion in bones.items()}
     forearm = turns.get(f"forearm.{side}")
     if forearm is not None:
-        bare = at_rest(bare, forearm, away)
+        bare = carried(bare, forearm, points.seen[f"hand.{side}"], solving.longest_gap * points.fps, away)
         turns[f"forearm.{side}"] = twisted(forearm, bare, skeleton, side)
     turns[f"hand.{side}"] = bare
     return bones
