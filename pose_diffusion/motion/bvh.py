@@ -1,7 +1,7 @@
 """BVH files: a skeleton and its motion, read without trust, and where its joints are.
 
-A joint's place in its parent is ``offset + translation``, its rotation the product of its rotation channels in the order
-in which the file names them: three channels of any order, two, one, none, or some axis twice.
+A joint's place in its parent is ``offset + translation``, its rotation the product of its rotation channels in the
+order in which the file names them: three channels of any order, two, one, none, or some axis twice.
 """
 from __future__ import annotations
 
@@ -71,10 +71,15 @@ class _Words:
     def __init__(self, path: str | os.PathLike[str], lines: list[str]) -> None:
         self.path = path
         self.line = 0
-        self._words: Iterator[tuple[int, str]] = ((i + 1, word) for i, line in enumerate(lines) for word in line.split())
+        self._words: Iterator[tuple[int, str]] = ((i, word) for i, line in enumerate(lines, 1) for word in line.split())
+
+    def take(self) -> str:
+        """The next word; nothing at the end."""
+        self.line, word = next(self._words, (self.line, ""))
+        return word
 
     def next(self, wanted: str) -> str:
-        for self.line, word in self._words:
+        if word := self.take():
             return word
         raise PoseFileError(self.path, f"the file ends where {wanted} should be: {AGAIN}")
 
@@ -176,11 +181,10 @@ def _keyword(words: _Words, inside: list[int]) -> str:
     """What comes next; nothing when all braces are closed and the words are at an end."""
     if inside:
         return words.expect("joint", "end", "offset", "channels", "}")
-    for words.line, word in words._words:
-        if word.lower() == "root":
-            return "root"
+    word = words.take()
+    if word.lower() not in ("root", ""):
         raise words.wrong(f"{word!r} after the last }}")
-    return ""
+    return word.lower()
 
 
 def _begin(words: _Words, skeleton: _Skeleton, parent: int, *, end: bool) -> None:

@@ -53,8 +53,8 @@ class Motion:
 def resample(motion: Motion, fps: float) -> Motion:
     """A motion at another frame rate, from its first frame on.
 
-    Between frames the joints move on cubic splines, which keep bones 5 to 20 times as steady in length as straight lines
-    do. Motion faster than half the new rate is not filtered out first: bodies have little of it from 20 fps up.
+    Between frames the joints move on cubic splines, which keep the lengths of bones steadier than straight lines do.
+    Motion faster than half the new rate is not filtered out first: bodies have little of it from 20 fps up.
 
     Parameters
     ----------
