@@ -12,7 +12,7 @@ import numpy as np
 from ..solver.skeleton import Motion
 from . import keys, obstacles, shapes
 from .apply import check_keys, key_frames, rotations_of, write_rotations
-from .state import State, remember, restore
+from .state import State, remember, restore, restore_pose
 
 NAME = "Pose Diffusion preview"
 STATE, ACTION = "pose_diffusion_preview", "pose_diffusion_previous"  # custom properties of a temporary action
@@ -61,9 +61,11 @@ def purge(context: bpy.types.Context) -> None:
     things = [*bpy.data.objects, *bpy.data.shape_keys]
     for action in temporary:
         state, previous = State.from_json(action[STATE]), action.get(ACTION)
-        for thing in things:
-            if keys.assigned(thing)[0] == action:
-                restore(context, thing, state, previous)
+        players = [thing for thing in things if keys.assigned(thing)[0] == action]
+        for thing in players:
+            restore(context, thing, state, previous)
+        if not players and state.thing in bpy.data.objects and bpy.data.objects[state.thing].pose:
+            restore_pose(bpy.data.objects[state.thing], state)  # the user has chosen another action meanwhile
         bpy.data.actions.remove(action)
 
 

@@ -19,6 +19,10 @@ class State:
 
     Attributes
     ----------
+    thing : str
+        Its name.
+    frame : float
+        Of the scene.
     animated : bool
         Whether it had animation data at all.
     slot : str
@@ -31,6 +35,8 @@ class State:
         Of each bone, its `BONE` properties; of each shape key, its value.
     """
 
+    thing: str
+    frame: float
     animated: bool
     slot: str = ""
     layering: tuple[str, float, str] = ("REPLACE", 1.0, "HOLD")
@@ -57,12 +63,12 @@ def remember(thing: bpy.types.ID) -> State:
             values[bone.name] = [list(getattr(bone, name)) for name in BONE]
     else:
         values = {block.name: block.value for block in thing.key_blocks}
-    animation = thing.animation_data
+    frame, animation = bpy.context.scene.frame_current_final, thing.animation_data
     if animation is None:
-        return State(False, rotation_modes=modes, values=values)
+        return State(thing.name, frame, False, rotation_modes=modes, values=values)
     _, slot = keys.assigned(thing)
     layering = (animation.action_blend_type, animation.action_influence, animation.action_extrapolation)
-    return State(True, slot.identifier if slot else "", layering, modes, values)
+    return State(thing.name, frame, True, slot.identifier if slot else "", layering, modes, values)
 
 
 def restore(context: bpy.types.Context, thing: bpy.types.ID, state: State, action: bpy.types.Action | None) -> None:
@@ -70,11 +76,11 @@ def restore(context: bpy.types.Context, thing: bpy.types.ID, state: State, actio
 
     Bones and shape keys that are gone since are passed over.
     """
-    _restore_modes(thing, state)
-    restore_values(thing, state)
+    restore_pose(thing, state)
     _restore_action(thing, state, action)
-    context.view_layer.update()  # an assigned action is evaluated: what was posed over it is put back after that
-    restore_values(thing, state)
+    context.view_layer.update()  # an assigned action is evaluated; what was posed over it is put back after that
+    if bpy.context.scene.frame_current_final == state.frame:
+        restore_pose(thing, state)
 
 
 def _restore_action(thing: bpy.types.ID, state: State, action: bpy.types.Action | None) -> None:
@@ -86,15 +92,12 @@ def _restore_action(thing: bpy.types.ID, state: State, action: bpy.types.Action 
         animation.action_blend_type, animation.action_influence, animation.action_extrapolation = state.layering
 
 
-def _restore_modes(thing: bpy.types.ID, state: State) -> None:
+def restore_pose(thing: bpy.types.ID, state: State) -> None:
+    """Put back rotation modes and values alone, as they are between keys."""
     for name, mode in state.rotation_modes.items():
         bone = thing.pose.bones.get(name)
         if bone is not None and bone.rotation_mode != mode:
             bone.rotation_mode = mode
-
-
-def restore_values(thing: bpy.types.ID, state: State) -> None:
-    """Put back the values alone, as they are between keys."""
     for name, values in state.values.items():
         if thing.id_type == "KEY":
             if name in thing.key_blocks:
