@@ -29,7 +29,7 @@ class Layout:
         self.set: list[SimpleNamespace] = root.set if parent else []
         self.factors: list[float] = root.factors if parent else []
         self.alerts: list[str] = root.alerts if parent else []
-        self.alert = bool(parent and parent.alert)
+        self.alert: bool = parent.alert if parent else False
         self.use_property_split = self.use_property_decorate = self.enabled = True
         self.scale_y = 1.0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import bpy
 import pytest
@@ -161,8 +162,8 @@ def test_preferences_draw() -> None:
     checking.report = Report(False, ("To be installed: pose-diffusion", "Python 3.12.1"), ("pose-diffusion",),
                              "/usr/bin/python3 -m pip install pose-diffusion", "/home/me/pose/bin/python")
     layout = Layout()
-    preferences.PoseDiffusionPreferences.draw(  # type: ignore[arg-type]
-        SimpleNamespace(layout=layout, bl_rna=form.bl_rna, interpreter="x"), bpy.context)
+    drawing: Any = SimpleNamespace(layout=layout, bl_rna=form.bl_rna, interpreter="x")
+    preferences.PoseDiffusionPreferences.draw(drawing, bpy.context)
     assert {"interpreter", "device", "model", "package"} <= set(layout.properties)
     assert any("pip install pose-diffusion" in label for label in layout.labels)
     assert [one.text for one in layout.set if hasattr(one, "text")] == [checking.report.command]

@@ -65,7 +65,7 @@ def test_check_does_not_hold_a_window_up(form: preferences.PoseDiffusionPreferen
     """A timer looks; when the add-on goes in between, nothing is left."""
     form.interpreter = sys.executable
     checking.begin(form.interpreter, form.package)
-    monkeypatch.setattr(watching.bpy, "app", _App())
+    monkeypatch.setattr("blender_addon.interface.watching.bpy.app", _App())
     begin = time.monotonic()
     watching.watch(checking.look)
     assert time.monotonic() - begin < .1

@@ -50,7 +50,7 @@ def results(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
         files.append(Path(path).read_bytes())
         return read(path)
 
-    monkeypatch.setattr(run.posefile, "read", spy)
+    monkeypatch.setattr(posefile, "read", spy)
     return files
 
 
@@ -214,7 +214,7 @@ def test_inbetween_joins_strips() -> None:
         strip = track.strips.new(action.name, 1 + i * 100, action)
         strip.select = True
         if hasattr(strip, "action_slot"):
-            strip.action_slot = action.slots[0]
+            strip.action_slot = next(slot for slot in action.slots if slot.target_id_type == "OBJECT")
     place = head(1, "hand.R")
     assert bpy.ops.pose_diffusion.inbetween_strips() == {"FINISHED"}
     assert take_end() - 1 > 2 * (length - 1)
@@ -320,14 +320,16 @@ class Window:
 class Button(sampler_operators._Asking):
     """Generate, as Blender runs it in a window: operators cannot be made in Python."""
 
-    request = sampler_operators.POSEDIFFUSION_OT_generate.request
-
     def __init__(self) -> None:
         self.reports: list[tuple[str, str]] = []
 
     def report(self, level: set[str], text: str) -> None:
         """Keep it."""
-        self.reports.append((*level, text))
+        self.reports.append((next(iter(level)), text))
+
+    def request(self, context: Any) -> run.Request:
+        """As the panel has it."""
+        return wanted.generate(context)
 
     def press(self, context: Any) -> set[str]:
         """As `execute` does where there is a window."""
