@@ -28,21 +28,22 @@ def _tail(bone: str) -> np.ndarray:
 
 
 def _trunk(points: np.ndarray) -> np.ndarray:
+    """Its left half, and as much of the right one as the middle needs."""
     chest = ellipsoid(points, (0, .012, 1.285), (.158, .104, .15))
     waist = ellipsoid(points, (0, .016, 1.10), (.140, .094, .17))
     whole = blend(chest, waist, .08)
     whole = blend(whole, ellipsoid(points, (0, .024, .97), (.158, .104, .10)), .06)
-    yoke = cone(points, (-.120, .018, 1.368), (.120, .018, 1.368), .046)
-    return blend(blend(whole, yoke, .06), cone(points, (0, .022, 1.37), (0, .018, 1.425), .078, .060), .05)
+    yoke = cone(points, (.028, .022, 1.385), (.140, .019, 1.340), .050, .044)
+    return blend(blend(whole, yoke, .05), cone(points, (0, .022, 1.37), (0, .018, 1.420), .075, .060), .05)
 
 
 def _sleeve(points: np.ndarray) -> np.ndarray:
     """The left one, from the shoulder to just above the wrist."""
     shoulder, elbow, wrist = _head("upper_arm.L"), _head("forearm.L"), _head("hand.L")
     end = wrist - .034 * (wrist - elbow) / np.linalg.norm(wrist - elbow)
-    whole = cone(points, shoulder - (.020, 0, .010), shoulder + .35 * (elbow - shoulder), .050, .049)
-    whole = blend(whole, cone(points, shoulder, elbow, .049, .042), .03)
-    return blend(whole, cone(points, elbow, end, .042, .0335), .012)
+    whole = cone(points, shoulder - (.020, 0, .014), shoulder + .35 * (elbow - shoulder), .045, .048)
+    whole = blend(whole, cone(points, shoulder - (0, 0, .006), elbow, .047, .042), .03)
+    return blend(whole, cone(points, elbow, end, .042, .0365), .012)
 
 
 def _both(points: np.ndarray) -> np.ndarray:
@@ -70,7 +71,7 @@ def _shirt() -> Part:
 
 def _collar() -> Part:
     """A ring around the neck, which hides where the shirt ends."""
-    ring = _ring(np.array([0, .020, 1.438]), np.array([[1, 0, 0], [0, 1, .38], [0, -.38, 1]]).T, (.064, .060), .0075)
+    ring = _ring(np.array([0, .020, 1.432]), np.array([[1, 0, 0], [0, 1, .38], [0, -.38, 1]]).T, (.064, .060), .0075)
     return Part(*ring, ("Signer collar",), {"spine.003": np.ones(len(ring[0]))})
 
 
@@ -80,16 +81,18 @@ def _cuff() -> Part:
     down = (wrist - elbow) / np.linalg.norm(wrist - elbow)
     across = np.cross(down, [0, 1, 0])
     axes = np.stack([across, np.cross(down, across), down], -1)
-    ring = _ring(wrist - .012 * down, axes, (.0335, .0335), .0055)
+    ring = _ring(wrist - .012 * down, axes, (.0345, .0345), .0055)
     return Part(*ring, ("Signer collar",), {"forearm.L": np.ones(len(ring[0]))})
 
 
-def _ring(centre: np.ndarray, axes: np.ndarray, radii: tuple[float, float], thick: float) -> tuple[np.ndarray, np.ndarray]:
+def _ring(centre: np.ndarray, axes: np.ndarray, radii: tuple[float, float],
+          thick: float) -> tuple[np.ndarray, np.ndarray]:
     """A tube around the third of some axes: vertices and quads."""
     steps, sides = 32, 8
     turn, tube = np.meshgrid(*(np.linspace(0, 2 * np.pi, n, endpoint=False) for n in (steps, sides)), indexing="ij")
     flat = np.stack([np.cos(turn), np.sin(turn), np.zeros_like(turn)], -1)
-    points = flat * (*radii, 0) + thick * (np.cos(tube)[..., None] * flat + np.sin(tube)[..., None] * np.array([0, 0, 1.5]))
+    round_ = np.cos(tube)[..., None] * flat + np.sin(tube)[..., None] * np.array([0, 0, 1.5])
+    points = flat * (*radii, 0) + thick * round_
     i, j = np.meshgrid(np.arange(steps), np.arange(sides), indexing="ij")
     after, beside = (i + 1) % steps * sides, (j + 1) % sides
     quads = np.stack([i * sides + j, after + j, after + beside, i * sides + beside], -1)
@@ -107,7 +110,7 @@ def _trousers() -> Part:
         seat = ellipsoid(left, (0, .026, .955), (.148, .100, .085))
         return blend(seat, leg(left), .05)
 
-    vertices, quads = net(distance, (-.25, -.14, -.03), (.25, .2, 1.1), .024)
+    vertices, quads = net(distance, (-.25, -.14, -.03), (.25, .2, 1.1), .028)
     left = _both(vertices)
     down = along(left, [*map(_head, LEG), _tail("foot.L")], (.06, .02))
     seat = np.clip((left[:, 2] - .82) / .12, 0, 1)

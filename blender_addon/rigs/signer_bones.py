@@ -26,7 +26,7 @@ PHALANGES = {"index": (43, 26, 23), "middle": (46, 29, 25), "ring": (43, 27, 24)
 FAN = {"index": 7, "middle": 1, "ring": -5, "pinky": -12}  # degrees towards the thumb's side
 BENT = (6, 10, 6)  # degrees that each joint of a finger is bent at rest
 THUMB = ((20, 22, -7), (51, 51, -19), (78, 70, -27), (103, 82, -36))  # its three joints and its tip
-THUMB_PALMAR = (-0.45, .1, -1.0)  # where the thumb's pad looks
+THUMB_PALMAR = (.1, -.8, -.6)  # where the thumb's pad looks
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,10 +67,10 @@ def _leg() -> Iterator[SignerBone]:
 def _arm() -> tuple[list[SignerBone], np.ndarray, np.ndarray]:
     """The left arm down to the wrist; the wrist; the hand's axes in columns: along, to the thumb, to the back."""
     along = np.array([np.cos(ARM_SLANT), 0, -np.sin(ARM_SLANT)])
-    shoulder = np.array([.178, .02, 1.392])
+    shoulder = np.array([.178, .02, 1.366])
     elbow = shoulder + .303 * np.array([along[0], .09, along[2]])
     wrist = elbow + .283 * np.array([along[0], -.12, along[2]])
-    clavicle = np.array([.018, -.03, 1.405]), np.array([.15, .012, 1.405])
+    clavicle = np.array([.018, -.03, 1.395]), np.array([.152, .012, 1.378])
     bones = [SignerBone("shoulder.L", "spine.003", *clavicle, FORWARD),
              SignerBone("upper_arm.L", "shoulder.L", shoulder, elbow, FORWARD),
              SignerBone("forearm.L", "upper_arm.L", elbow, wrist, FORWARD)]

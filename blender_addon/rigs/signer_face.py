@@ -119,7 +119,7 @@ def _line(u: np.ndarray, *, wide: float = 1.0, left: tuple[float, float] = (0, 0
     x = 2 * u - 1
     to_left, to_right = np.clip(x, 0, 1) ** 2, np.clip(-x, 0, 1) ** 2
     across = LIPS * wide * x + left[0] * to_left + right[0] * to_right
-    up = MOUTH[2] + .0016 * (x * x - .5) + left[1] * to_left + right[1] * to_right
+    up = MOUTH[2] + .0032 * (x * x - .4) + left[1] * to_left + right[1] * to_right
     return across, up
 
 

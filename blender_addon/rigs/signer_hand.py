@@ -8,22 +8,22 @@ from __future__ import annotations
 import numpy as np
 
 from ..solver.skeleton import FINGERS
-from .signer_bones import CARPALS, KNUCKLES, finger_joints, left_hand
-from .skin import Part, along, nearest_share, settled
+from .signer_bones import CARPALS, KNUCKLES, THUMB_PALMAR, finger_joints, left_hand
+from .skin import Part, along, nearest_share, settled, smooth
 from .surface import blend, cone, gradient, net
 
-CELL = 4.3
+CELL = 4.5
 RADII = {"thumb": (13, 11.6, 10.4, 8.6), "index": (11, 9.2, 8.1, 6.9), "middle": (11.2, 9.5, 8.3, 7.1),
          "ring": (10.8, 9.0, 7.9, 6.8), "pinky": (9.6, 7.9, 7.0, 6.1)}  # at the three joints and the tip
 BENDS = dict.fromkeys(FINGERS, (9, 6, 5)) | {"thumb": (12, 8, 6)}  # over which a joint bends, to either side
 WEB = 7.0  # roundness between a finger and the palm
-PALMAR = .3  # quads that look at least so much to the palm's side have the palm's colour
+PALMAR = .1  # skin that looks at least so much to the palm's side begins to have the palm's colour
 NAIL = 5  # rows and columns of a nail
 
 
 def hand() -> Part:
     """The left hand, in metres where the signer's rest pose has it."""
-    vertices, quads = net(_hand, (-72, -62, -46), (206, 112, 34), CELL)
+    vertices, quads = net(_hand, (-58, -62, -46), (206, 112, 34), CELL)
     parts = np.stack([_palm(vertices), *(_finger(finger, vertices) for finger in FINGERS)], 1)
     owner = nearest_share(parts, 2.0)
     weights = {"hand.L": owner[:, 0]}
@@ -36,11 +36,9 @@ def hand() -> Part:
             weights[_bone(finger, i)] = share[:, i]
     cuff = np.clip((-vertices[:, 0] - 4) / 24, 0, 1)  # the wrist bends over the last part of the arm
     weights = {bone: share * (1 - cuff) for bone, share in weights.items()} | {"forearm.L": cuff}
-    a, b, c, d = (vertices[quads[:, i]] for i in range(4))
-    look = np.cross(c - a, d - b)
-    look = -look[:, 2] / np.linalg.norm(look, axis=1)
-    colours = tuple("Signer palm" if palmar > PALMAR else "Signer skin" for palmar in look)
-    return Part(_placed(vertices), quads, colours, settled(weights, quads, 3))
+    palmar = -gradient(_hand, vertices, 1.5)[:, 2]
+    return Part(_placed(vertices), quads, ("Signer skin",), settled(weights, quads, 3),
+                masks={"palm": smooth((palmar - PALMAR) / .5)})
 
 
 def nails() -> list[Part]:
@@ -71,7 +69,7 @@ def _finger(finger: str, points: np.ndarray) -> np.ndarray:
 
 def _palm(points: np.ndarray) -> np.ndarray:
     """Distance from the palm: wrist, metacarpals, the balls of the thumb and of the little finger."""
-    wrist = [cone(points, (-48, at, 0), (12, at, 0), 17.5, 18) for at in (9, -9)]
+    wrist = [cone(points, (-32, at, 0), (12, at, 0), 15.5, 18) for at in (9, -9)]
     whole = blend(*wrist, 10)
     for finger, knuckle in KNUCKLES.items():
         end = np.array(knuckle, float) - (2, 0, 1)
@@ -95,7 +93,7 @@ def _nail(finger: str) -> Part:
     """A rounded plate on the back of a fingertip."""
     joints, radius = finger_joints(finger), RADII[finger][3]
     end = (joints[3] - joints[2]) / np.linalg.norm(joints[3] - joints[2])
-    back = np.array([.35, -.1, 1]) if finger == "thumb" else np.array([0, 0, 1.0])
+    back = -np.array(THUMB_PALMAR) if finger == "thumb" else np.array([0, 0, 1.0])
     back = back - (back @ end) * end
     back = back / np.linalg.norm(back)
     across = np.cross(back, end)

@@ -8,7 +8,7 @@ from .signer_bones import BONES
 from .skin import Part, along, settled, smooth
 from .surface import blend, cone, cut, ellipsoid, net
 
-CELL = .0090
+CELL = .0100
 NECK = ("spine.003", "spine.004", "spine.005", "spine.006")
 MOUTH = np.array([0, -.090, 1.512])  # the middle of the closed lips
 HINGE = np.array([0, .004, 1.552])  # of the jaw

@@ -14,7 +14,6 @@ from .skin import Part, joined, mirrored
 # Linear RGB and roughness.
 MATERIALS: Mapping[str, tuple[tuple[float, float, float], float]] = {
     "Signer skin": ((.50, .26, .17), .55),
-    "Signer palm": ((.66, .38, .28), .55),
     "Signer nail": ((.80, .52, .44), .30),
     "Signer lid": ((.44, .22, .145), .55),
     "Signer lip": ((.45, .14, .12), .40),
@@ -30,6 +29,8 @@ MATERIALS: Mapping[str, tuple[tuple[float, float, float], float]] = {
     "Signer trousers": ((.028, .028, .032), .85),
     "Signer shoe": ((.012, .012, .014), .5),
 }
+# Where a mask of the mesh is 1, a material has another colour. Exporters that do not know masks keep the first.
+MASKED: Mapping[str, tuple[str, tuple[float, float, float]]] = {"Signer skin": ("palm", (.74, .44, .33))}
 
 
 @lru_cache(maxsize=1)

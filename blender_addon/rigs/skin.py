@@ -27,6 +27,8 @@ class Part:
         Bone to `(N,)`; they add up to 1.
     shapes : mapping of str to np.ndarray
         Face shape to the way `(N, 3)` that it moves the vertices.
+    masks : mapping of str to np.ndarray
+        Name to `(N,)` from 0 to 1, for materials.
     """
 
     vertices: np.ndarray
@@ -34,6 +36,7 @@ class Part:
     materials: tuple[str, ...]
     weights: Mapping[str, np.ndarray]
     shapes: Mapping[str, np.ndarray] = field(default_factory=dict)
+    masks: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def mirrored(part: Part) -> Part:
@@ -107,6 +110,7 @@ def joined(parts: Sequence[Part]) -> Part:
     size = int(starts[-1])
     weights: dict[str, np.ndarray] = {}
     shapes: dict[str, np.ndarray] = {}
+    masks: dict[str, np.ndarray] = {}
     materials: list[str] = []
     for part, start in zip(parts, starts):
         rows = slice(start, start + len(part.vertices))
@@ -114,7 +118,9 @@ def joined(parts: Sequence[Part]) -> Part:
             weights.setdefault(bone, np.zeros(size))[rows] = share
         for name, way in part.shapes.items():
             shapes.setdefault(name, np.zeros((size, 3)))[rows] = way
+        for name, mask in part.masks.items():
+            masks.setdefault(name, np.zeros(size))[rows] = mask
         materials += part.materials * len(part.quads) if len(part.materials) == 1 else part.materials
     vertices = np.concatenate([part.vertices for part in parts])
     quads = np.concatenate([part.quads + start for part, start in zip(parts, starts)])
-    return Part(vertices, quads, tuple(materials), weights, shapes)
+    return Part(vertices, quads, tuple(materials), weights, shapes, masks)
