@@ -7,6 +7,7 @@ import numpy as np
 from ..errors import AddonError
 from ..points import BODY, FACE, FACE_MIDLINE, FACE_MIRROR, HANDS, POINTS, SIDE_WORDS
 from ..posefile import Component, PoseFile
+from ..solver.body import BOW
 from ..solver.skeleton import FINGERS, SIDES, Skeleton
 
 SIZE = 1000  # pixels, of the image's sides
@@ -14,9 +15,9 @@ SHOULDERS = 250.0  # pixels between them
 MIDDLE = np.array([500.0, 350.0])  # pixels: where the shoulders' middle is
 METRES = .36  # between the shoulders of the person whose head and hips these are
 # Of a person that stands upright and looks along -y, in metres: medians of signers. Of the head from its joint, the
-# left side's; of the hips from the pelvis.
+# left side's; of the hips from the pelvis. The mouth is farther back than the eyes by as much as the solver expects.
 HEAD = {"NOSE": (0, -.11, .034), "EYE_INNER": (.015, -.085, .07), "EYE": (.032, -.085, .07),
-        "EYE_OUTER": (.046, -.085, .07), "EAR": (.066, 0, .05), "MOUTH": (.021, -.085, -.006)}
+        "EYE_OUTER": (.046, -.085, .07), "EAR": (.066, 0, .05), "MOUTH": (.021, -.085 + .076 * np.tan(BOW), -.006)}
 HIP = (.113, 0, 0)
 HAND_OF_BODY = {"PINKY": "pinky.1", "INDEX": "index.1", "THUMB": "thumb.2"}  # the joints that they are nearest to
 LEGS = ("KNEE", "ANKLE", "HEEL", "FOOT_INDEX")
@@ -66,9 +67,8 @@ def keypoints(skeleton: Skeleton, axes: np.ndarray, heads: np.ndarray, tails: np
         If there is no left or right upper arm: they say how large the person is.
     """
     points = _points(skeleton, axes, heads, tails)
-    shoulders = points["LEFT_SHOULDER"] - points["RIGHT_SHOULDER"]
-    scale = SHOULDERS / max(float(np.median(np.linalg.norm(shoulders, axis=-1))), 1e-9)
-    middle = np.median((points["LEFT_SHOULDER"] + points["RIGHT_SHOULDER"]) / 2, axis=0)
+    width, middle = _camera(skeleton, (points["LEFT_SHOULDER"] + points["RIGHT_SHOULDER"]) / 2)
+    scale = SHOULDERS / width
     ground = (points["LEFT_HIP"] + points["RIGHT_HIP"])[:, 1] / 2 if "LEFT_HIP" in points else middle[1]
     header = components(face)
     data = np.zeros((len(axes), 1, sum(len(part.points) for part in header), 3), np.float32)
@@ -87,6 +87,17 @@ def keypoints(skeleton: Skeleton, axes: np.ndarray, heads: np.ndarray, tails: np
     return PoseFile(header, fps, data, seen, SIZE, SIZE)
 
 
+def _camera(skeleton: Skeleton, shoulders: np.ndarray) -> tuple[float, np.ndarray]:
+    """The width between the shoulders, and where their middle is `(3,)`: at rest, so that takes of one armature match.
+
+    Where somebody has gone away from there, the camera follows to where they mostly are.
+    """
+    left, right = (skeleton.heads[skeleton.roles[f"upper_arm.{side}"]] for side in SIDES)
+    width, rest = max(float(np.linalg.norm(left - right)), 1e-9), (left + right) / 2
+    mostly = np.median(shoulders, axis=0)
+    return width, rest if np.linalg.norm(mostly - rest) < width else mostly
+
+
 def _points(skeleton: Skeleton, axes: np.ndarray, heads: np.ndarray, tails: np.ndarray) -> dict[str, np.ndarray]:
     """`(T, 3)` in the armature's space: of the body by point, of a hand by component and point."""
     roles = skeleton.roles
@@ -102,7 +113,7 @@ def _points(skeleton: Skeleton, axes: np.ndarray, heads: np.ndarray, tails: np.n
         points |= {" ".join(POINTS[joint]): at for joint, at in joints.items()}
         points |= {f"{word}_{name}": joints[f"{joint}.{side}"] for name, joint in HAND_OF_BODY.items()
                    if f"{joint}.{side}" in joints}
-    unit = np.linalg.norm(points["LEFT_SHOULDER"][0] - points["RIGHT_SHOULDER"][0]) / METRES
+    unit = np.linalg.norm(skeleton.heads[roles["upper_arm.L"]] - skeleton.heads[roles["upper_arm.R"]]) / METRES
     for role, parts in (("head", HEAD), ("hips", {"HIP": HIP})):
         if role in roles:
             bone = roles[role]
