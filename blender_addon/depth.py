@@ -3,6 +3,9 @@
 
 MediaPipe's z is not metric. Each of its networks (body, hands, face) exaggerates or flattens it in its own way, and
 tools that write files scale it again. But bones keep their length while they turn towards the camera and away from it.
+
+MediaPipe's world landmarks, which are metric, are not used: many files lack them, and with the factor found here an
+arm's lengths vary no more in the image's landmarks than in the world's.
 """
 from __future__ import annotations
 

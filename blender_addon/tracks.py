@@ -17,9 +17,11 @@ SHOULDER_WIDTH = .36  # metres between an adult's shoulder joints
 ARM = {("shoulder", "elbow"): .85, ("elbow", "wrist"): .8}  # shoulder widths, of 12 sources of signing clips
 SHOULDERS_PER_HAND, SHOULDERS_PER_FACE = 3.2, 2.2  # wrist to middle MCP, ear to ear: medians of signing clips
 # MediaPipe goes on guessing where a body leaves the image. Guessed elbows and wrists are mostly a hanging arm, which is
-# better than none; guessed hips move with the arms and would shake the torso.
+# better than none, and they shake no more than those that were seen (the visibility that MediaPipe gives lags behind by
+# many frames); guessed hips move with the arms and would shake the torso.
 HIP_VISIBILITY = .5
 SURE = .5  # confidence from which a point may tell how deep z is
+MEASURED_FRAMES = 4096
 OUTSIDE = 1.0  # image sizes: what is farther out was not seen
 
 __all__ = ["POINTS", "Reading", "Tracks", "tracks"]
@@ -80,10 +82,14 @@ class _Read:
     width: float
 
     def bones(self, pairs: Iterable[tuple[str, str]]) -> tuple[np.ndarray, np.ndarray]:
-        """Differences `(T, B, 3)`, 0 where not both ends are sure, and `(T, B)` whether they are."""
+        """Differences `(T, B, 3)`, 0 where not both ends are sure, and `(T, B)` whether they are.
+
+        Of a long clip only every so many frames: a few thousand settle what is measured.
+        """
         a, b = np.array([[self.column.get(joint, -1) for joint in pair] for pair in pairs]).T
-        seen = self.sure[:, a] & self.sure[:, b] & (a >= 0) & (b >= 0)
-        return np.where(seen[..., None], self.values[:, b] - self.values[:, a], 0.0), seen
+        values, sure = (x[::-(-len(x) // MEASURED_FRAMES)] for x in (self.values, self.sure))
+        seen = sure[:, a] & sure[:, b] & (a >= 0) & (b >= 0)
+        return np.where(seen[..., None], values[:, b] - values[:, a], 0.0), seen
 
 
 def tracks(pose: PoseFile, reading: Reading = Reading()) -> Tracks:

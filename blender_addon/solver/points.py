@@ -18,6 +18,9 @@ HANGS_ON = {f"{joint}.{side}": f"{on}.{side}" for side in SIDES for joint, on in
 FACE_JOINTS = tuple(f"face.{i}" for i in (10, 152, 234, 454))
 HEAD_JOINTS = ("nose", "eye.L", "eye.R", "ear.L", "ear.R", "mouth.L", "mouth.R")
 TORSO_JOINTS = ("shoulder.L", "shoulder.R", "hip.L", "hip.R")
+PARTS = {  # by which joints a part is known to be seen
+    "body": tuple(f"{joint}.{side}" for side in SIDES for joint in ("shoulder", "elbow", "wrist")),
+    "head": ("face.10", ), "left_hand": ("hand.L", ), "right_hand": ("hand.R", ), "face": ("face.10", )}
 JOINTS = (*TORSO_JOINTS, *HANGS_ON, *FACE_JOINTS, *HEAD_JOINTS)
 
 
@@ -36,7 +39,7 @@ class Points:
     away : mapping of str to np.ndarray
         `(T,)` per side: 1 where a hand was not seen for so long that it is at rest, softly 0 elsewhere.
     held : mapping of str to tuple
-        Part to the spans in which it is held.
+        Part to the spans in which it is held, or a joint of it; nothing of joints that were never seen.
     """
 
     fps: float
@@ -79,15 +82,21 @@ def points(tracks: Tracks, smoothing: float, longest_gap: float) -> Points:
     xyz = gaps.smooth(tracks.xyz[:, columns], seen, smoothing * fps)
     at = {joint: xyz[:, i] for i, joint in enumerate(names)}
     visible = {joint: seen[:, i] for i, joint in enumerate(names)}
-    never = np.zeros(frames, bool)
     longest, ease = longest_gap * fps, gaps.EASE * fps
-    held = {part: gaps.spans(visible.get(joint, never), longest) for part, joint in (
-        ("left_hand", "hand.L"), ("right_hand", "hand.R"), ("face", "face.10"))}
-    shoulders = visible.get("shoulder.L", never) & visible.get("shoulder.R", never)
-    held["body"] = gaps.spans(shoulders, longest)
-    held["head"] = gaps.spans(visible.get("face.10", never) | visible.get("nose", never), longest)
+    held = {part: _held([visible[joint] for joint in joints if joint in visible], longest)
+            for part, joints in PARTS.items()}
     away = {side: gaps.waiting(held[part], frames, ease) for side, part in (("L", "left_hand"), ("R", "right_hand"))}
     return Points(fps, _closed(at, visible, longest, ease, away), visible, away, held)
+
+
+def _held(seen: list[np.ndarray], longest: float) -> gaps.Spans:
+    """The spans in which one of some joints was lost for more than `longest` frames."""
+    if not seen:
+        return ()
+    lost = np.zeros(len(seen[0]), bool)
+    for first, end in (span for joint in seen for span in gaps.spans(joint, longest)):
+        lost[first:end] = True
+    return gaps.spans(~lost, 0)
 
 
 def _closed(at: dict[str, np.ndarray], seen: dict[str, np.ndarray], longest: float, ease: float,

@@ -86,8 +86,7 @@ def solve(tracks: Tracks, skeleton: Skeleton, solving: Solving = Solving()) -> M
             bones.setdefault(skeleton.roles[role], np.broadcast_to(IDENTITY, (found.frames, 4)))
     order = sorted(bones)
     quaternions = continuous(np.stack([bones[bone] for bone in order], 1)) if order else np.zeros((found.frames, 0, 4))
-    held = {part: found.held[part] for part in PARTS if part in solving.parts and found.held[part]
-            and found.held[part] != ((0, found.frames),)}
+    held = {part: found.held[part] for part in PARTS if part in solving.parts and found.held[part]}
     return Motion(tracks.fps, tuple(skeleton.bones[bone] for bone in order), quaternions, shapes, held,
                   _notes(found, solving))
 
@@ -146,6 +145,14 @@ def _part(role: str) -> str:
 
 def _notes(points: Points, solving: Solving) -> tuple[str, ...]:
     """A line for each part that was never seen."""
-    lacking = {"left_hand": "hand.L", "right_hand": "hand.R", "body": "shoulder.L"}
-    return tuple(f"the {part.replace('_', ' ')} was never seen: it stays at rest"
-                 for part, joint in lacking.items() if part in solving.parts and not points.has(joint))
+    def lacks(joint: str, part: str) -> bool:
+        return part in solving.parts and not points.has(joint)
+
+    if lacks("shoulder.L", "body") or lacks("shoulder.R", "body"):
+        lost = ["body"]
+    else:
+        lost = [f"{name} arm" for name, side in (("left", "L"), ("right", "R")) if lacks(f"elbow.{side}", "body")]
+    lost += [f"{HANDS[side].replace('_', ' ')}" for side in SIDES if lacks(f"hand.{side}", HANDS[side])]
+    if lacks("face.10", "head") and lacks("ear.L", "head"):
+        lost.append("head")
+    return tuple(f"the {part} was never seen: it stays at rest" for part in lost)

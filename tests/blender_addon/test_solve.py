@@ -188,11 +188,15 @@ def test_three_fingers_are_driven_too() -> None:
 HAND_R = tuple(f"{name}.R" for name in ("hand", *(f"{finger}.{i}" for finger in FINGERS for i in (1, 2, 3, 4))))
 
 
-def lose_hand(seen: Tracks, frames: slice) -> Tracks:
+def lose(seen: Tracks, frames: slice, *joints: str) -> Tracks:
+    """The same without some joints in some frames."""
     mask = seen.seen.copy()
-    mask[frames, [seen.joints.index(joint) for joint in HAND_R][0]:] &= np.isin(
-        seen.joints[seen.joints.index("hand.R"):], HAND_R, invert=True)
+    mask[frames, [seen.joints.index(joint) for joint in joints]] = False
     return replace(seen, xyz=np.where(mask[..., None], seen.xyz, 0), seen=mask)
+
+
+def lose_hand(seen: Tracks, frames: slice) -> Tracks:
+    return lose(seen, frames, *HAND_R)
 
 
 @pytest.mark.parametrize("mode", ["follow", "anatomical"])
@@ -226,6 +230,17 @@ def test_a_hand_that_was_never_seen_rests_and_is_noted() -> None:
     assert "right_hand" not in motion.held
     bones = [motion.bones.index(skeleton.bones[skeleton.roles[f"{role}.R"]]) for role in ("hand", "index.1", "thumb.3")]
     np.testing.assert_allclose(motion.quaternions[:, bones], np.broadcast_to([1.0, 0, 0, 0], (FRAMES, 3, 4)))
+
+
+def test_an_arm_that_was_lost_is_held_and_reported() -> None:
+    skeleton, _, seen = truth()
+    motion = solve(lose(lose(seen, slice(10, 30), "elbow.L"), slice(25, 50), "wrist.R"), skeleton, EXACT)
+    assert dict(motion.held) == {"body": ((10, 50),)}
+    never = solve(lose(seen, slice(None), "elbow.L", "wrist.L", "shoulder.R"), skeleton, EXACT)
+    assert never.notes == ("the body was never seen: it stays at rest",)
+    one = solve(lose(seen, slice(None), "elbow.L", "wrist.L"), skeleton, EXACT)
+    assert one.notes == ("the left arm was never seen: it stays at rest",)
+    assert not one.held
 
 
 def test_a_body_lost_at_both_ends_holds() -> None:

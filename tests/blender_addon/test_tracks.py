@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pose_format import Pose
 
 from blender_addon.errors import AddonError
 from blender_addon.points import BODY, HANDS, POINTS, other_side
 from blender_addon.posefile import Component, PoseFile, read
 from blender_addon.solver.rotations import degrees_between, unit
+from blender_addon.solver.solve import Solving, solve
 from blender_addon.tracks import SHOULDER_WIDTH, Reading, Tracks, tracks
 from tests.blender_addon.files import DEPTHS, flipped, holistic_file, shuffled
 from tests.blender_addon.skeletons import exact_tracks, signing, upper_body
@@ -198,3 +200,20 @@ def test_real_files_give_people(lexicon_files: list[Path]) -> None:
         assert not len(right) or np.linalg.norm(reach, axis=-1).max() < 1.0
         face = unit(found.xyz[:, index["face.10"]] - found.xyz[:, index["face.152"]])
         assert np.median(face[:, 2]) > .9
+
+
+def test_a_reduced_file_moves_a_skeleton_as_the_full_one(real_pose: Pose, reduced_pose: Pose, tmp_path: Path) -> None:
+    skeleton, motions = upper_body(), []
+    for name, pose in (("full", real_pose), ("reduced", reduced_pose)):
+        with (tmp_path / name).open("wb") as file:
+            pose.write(file)
+        motions.append(solve(tracks(read(tmp_path / name)), skeleton, Solving("follow")))
+    full, reduced = motions
+    assert full.bones == reduced.bones
+    np.testing.assert_allclose(full.quaternions, reduced.quaternions, atol=1e-3)
+
+
+def test_a_long_clip_is_measured_quickly(file: PoseFile) -> None:
+    many = replace(file, data=np.tile(file.data, (100, 1, 1, 1)), confidence=np.tile(file.confidence, (100, 1, 1)))
+    short, long = tracks(file), tracks(many)
+    np.testing.assert_allclose(long.xyz[:FRAMES], short.xyz, atol=.01)
