@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The model of a hand: three angles of the palm's frame, and four per finger.
 
-The palm's frame is built alike from a rig's rest joints and from observed ones: y from the wrist to the middle knuckle, x
-about to the thumb's side, z out of the back of the hand. All is done for a left hand: a right one is mirrored in x on the
-way in and back on the way out, so that one sign of flexion holds for both.
+The palm's frame is built alike from a rig's rest joints and from observed ones: y from the wrist to the middle knuckle,
+x about to the thumb's side, z out of the back of the hand. All is done for a left hand: a right one is mirrored in x on
+the way in and back on the way out, so that one sign of flexion holds for both.
 
-A finger's bone k points along `palm @ R(a, flexion) @ R(w, spread) @ R(a, sum of the later flexions) @ g[k]`. The axes a (of
-flexion) and w (of spread) are fixed in the palm, the same for all rigs; g holds what is the rig's own: how its rest bones
-deviate from a straight finger. So angles are anatomical: 0 is a straight finger in line with the palm.
+Bone k of a finger points along `palm @ R(a, flexion) @ R(w, spread) @ R(a, later flexions) @ own[k]`. The axes a (of
+flexion) and w (of spread) are fixed in the palm, the same for all rigs; own holds what is the rig's: how its rest
+bones deviate from a straight finger. So angles are anatomical: 0 is a straight finger in line with the palm.
 """
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from .rotations import about, frame, to_quaternions, unit
 from .skeleton import FINGERS, Skeleton
 
 MIRROR = np.array([-1.0, 1, 1])
-TIPS = 4  # joints of a finger: its k-th bone goes from joint 1 + 4 * finger + k to the next
 KNUCKLES = tuple(1 + 4 * finger for finger in range(5))
 WIDEST = .3  # radians between the direction of the palm and the line across it: less is no palm
 
@@ -31,12 +30,12 @@ LIMITS = np.radians([
     [(-30, 100), (-40, 30), (-5, 120), (-10, 90)],
     [(-30, 100), (-45, 30), (-5, 120), (-10, 90)],
     [(-30, 100), (-50, 30), (-5, 120), (-10, 90)]])
-"""`(5, 4, 2)` radians, thumb to little finger: the least and most of flexion of joint 1, spread (positive to the thumb's
-side; of the thumb: out of the palm's plane), flexion of joint 2 and of joint 3."""
+"""`(5, 4, 2)` radians, thumb to little finger: the least and most of flexion of joint 1, spread (positive to the side
+of the thumb; of the thumb itself: out of the palm's plane), flexion of joint 2 and of joint 3."""
 
-_TILT = np.radians([0, 0, -5, -15, -25])  # fingers that bend come together: the axes of the outer ones are turned
-_THUMB = np.array([.64, .65, -.40])       # direction of a thumb at angles 0, and its axis of flexion, in the palm's frame
-_THUMB_AXIS = np.array([-.10, .35, .93])
+_TILT = np.radians([0, 0, -5, -10, -15])  # fingers that bend come together: the axes of the outer ones are turned
+_THUMB = np.array([.64, .65, -.40])       # direction of a thumb at angles 0, in the palm's frame
+_THUMB_AXIS = np.array([-.10, .35, .93])  # about which it bends
 
 
 def _zero() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -108,7 +107,7 @@ def hand_rest(skeleton: Skeleton, side: str) -> HandRest | None:
         line = skeleton.rest[hand][:, 1] * flip @ palm
         for k in range(3):
             if (bone := bones.get((f, k))) is not None:
-                line = unit((skeleton.tails[bone] - skeleton.heads[bone]) * flip, skeleton.rest[bone][:, 1] * flip) @ palm
+                line = unit(skeleton.tails[bone] - skeleton.heads[bone], skeleton.rest[bone][:, 1]) * flip @ palm
             directions[f, k] = line
     own, angles = _own(directions)
     bones = {key: bone for key, bone in bones.items() if fingers[key[0]]}

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The anatomical fit of a hand: the wrist's rotation and four angles per finger, for all frames of a clip at once.
 
-From what an image shows well (x, y) and badly (depth): a person's hand has one shape, joints have limits, and a hand moves
-evenly. Steps: both ways in which the palm may lean, each fitted with all fingers, frame by frame; the person's shape and
-the noise, from these; the likelier of the two over time; then all frames together.
+An image shows x and y well, depth badly. What helps: a person's hand has one shape, joints have limits, and hands
+move evenly. Steps: the ways in which the palm may lean, each fitted with all fingers, frame by frame; from these the
+person's shape and the noise; the likeliest of them over time; then all frames together.
 """
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 from .fingers import KNUCKLES, LIMITS, MIRROR, HandRest, axes_of, hand_rest, local_quaternions, palm_of
 from .hand_path import EVEN, MOVEMENT, best_path, descend_together
 from .hand_person import Noise, better_shape, first_shape, jitter, noise_of
-from .hand_starts import candidates, palm_frames
+from .hand_starts import Candidate, candidates, palm_frames
 from .hand_steps import Hands, Prior, Seen, Shape, descend
 
 __all__ = ["LIMITS", "HandFit", "HandRest", "fit_hand", "hand_rest"]
@@ -25,6 +25,7 @@ PRIOR = Prior(scale=100, coupling=.05, spread=.05)  # weak: only what the points
 UNSEEN = .1                  # weight of interpolated points
 STEPS = (10, 6, 6)           # per frame: before, between and after two estimates of the person's hand and of the noise
 TOGETHER = 4                 # of all frames together: first to find a way without jumps, then to what the points say
+EVEN_OVER = 4 / 3            # times the smoothing: the time over which a hand moves evenly
 LEAST_NOISE = .01            # of what the fit is off: no jitter is taken to be less
 BONES = np.array([[1 + 4 * finger + k for k in range(3)] for finger in range(5)])
 
@@ -56,8 +57,8 @@ def fit_hand(joints: np.ndarray, seen: np.ndarray, rest: HandRest, *, guess: np.
     Parameters
     ----------
     joints : np.ndarray
-        `(T, 21, 3)` in MediaPipe's order (wrist, thumb, index, ...), finite, in the armature's axes; any unit. Y is depth.
-        Filled where not seen, and smoothed already.
+        `(T, 21, 3)` in MediaPipe's order (wrist, thumb, index, ...), finite, in the armature's axes, y being depth; in
+        any unit. Filled where not seen, and smoothed already.
     seen : np.ndarray
         `(T, 21)` bool; what is not seen counts a tenth.
     rest : HandRest
@@ -67,8 +68,8 @@ def fit_hand(joints: np.ndarray, seen: np.ndarray, rest: HandRest, *, guess: np.
     fps : float
         Frames per second.
     smoothing : float
-        Seconds: the standard deviation of the Gaussian that the joints were smoothed with. 0: frames are not drawn to each
-        other either, except that the palm and the fingers do not jump between solutions that explain a frame alike.
+        Seconds: the standard deviation of the Gaussian that the joints were smoothed with. 0: each frame is fitted by
+        itself in the end; its neighbours only tell which of several solutions it is.
 
     Returns
     -------
@@ -81,14 +82,15 @@ def fit_hand(joints: np.ndarray, seen: np.ndarray, rest: HandRest, *, guess: np.
     frames, there = palm_frames(palm, rest, palm_of(rest, guess))
     size = float(np.median(np.linalg.norm(palm[there], axis=-1).mean(-1))) if there.any() else 0
     if size <= 0:
-        return _fit(rest, frames, np.broadcast_to(np.clip(rest.angles, *np.moveaxis(LIMITS, -1, 0)), (len(joints), 5, 4)))
+        angles = np.clip(rest.angles, LIMITS[..., 0], LIMITS[..., 1])
+        return _fit(rest, frames, np.broadcast_to(angles, (len(joints), 5, 4)))
     bone_seen, palm_seen = seen[:, BONES] & seen[:, BONES + 1], seen[:, KNUCKLES] & seen[:, :1]
     look = _look(palm / size, bones / size, palm_seen, bone_seen, FIRST)
     known = there & seen.all(1) if (there & seen.all(1)).any() else there
     shape = first_shape(look.palm[known], look.bones[known], frames[known], rest.own)
-    states, shape, noise = _frame_by_frame(shape, look, frames, palm_seen, bone_seen)
+    found, shape, noise = _frame_by_frame(shape, look, frames, palm_seen, bone_seen)
     look = _look(look.palm, look.bones, palm_seen, bone_seen, noise)
-    hands = _over_time(states, shape, look, fps, smoothing,
+    hands = _over_time(found, shape, look, fps, smoothing,
                        max(LEAST_NOISE, min(1.0, jitter(look.bones, bone_seen, smoothing * fps) / noise.depth)))
     return _fit(rest, hands.palm, hands.angles)
 
@@ -104,24 +106,25 @@ def _look(palm: np.ndarray, bones: np.ndarray, palm_seen: np.ndarray, bone_seen:
 
 
 def _frame_by_frame(shape: Shape, look: Seen, frames: np.ndarray, palm_seen: np.ndarray, bone_seen: np.ndarray,
-                    ) -> tuple[list[tuple[Hands, np.ndarray]], Shape, Noise]:
-    """Two states per frame with their costs, the person's shape, and the noise."""
+                    ) -> tuple[list[Candidate], Shape, Noise]:
+    """What each frame may be, the person's shape, and the noise."""
     noise = FIRST
-    states = candidates(shape, look, frames, PRIOR, STEPS[0])
+    found = candidates(shape, look, frames, PRIOR, STEPS[0])
     for steps in STEPS[1:]:
-        likely = best_path(states)
-        shape = better_shape(shape, look, likely)
-        noise = noise_of(shape, look, likely, bone_seen)
+        likely, mirrored = best_path(found)
+        shape = better_shape(shape, look.mirrored(mirrored), likely)
+        noise = noise_of(shape, look.mirrored(mirrored), likely, bone_seen)
         look = _look(look.palm, look.bones, palm_seen, bone_seen, noise)
-        states = [descend(shape, look, hands, PRIOR, steps) for hands, _ in states]
-    return states, shape, noise
+        found = [one.descended(shape, look.mirrored(one.mirrored), PRIOR, steps) for one in found]
+    return found, shape, noise
 
 
-def _over_time(states: list[tuple[Hands, np.ndarray]], shape: Shape, look: Seen, fps: float, smoothing: float,
-               trust: float) -> Hands:
+def _over_time(found: list[Candidate], shape: Shape, look: Seen, fps: float, smoothing: float, trust: float) -> Hands:
     """One state per frame. `trust`: noise that jitters, as a share of what the points are off."""
-    hands = best_path(states, MOVEMENT.per_frame(fps))
+    hands, mirrored = best_path(found, MOVEMENT.per_frame(fps))
+    look = look.mirrored(mirrored)
     hands = descend_together(shape, look, hands, PRIOR, MOVEMENT.per_frame(fps), TOGETHER)
     if not smoothing:
         return descend(shape, look, hands, PRIOR, TOGETHER)[0]
-    return descend_together(shape, look, hands, PRIOR, EVEN.per_frame(fps * trust), TOGETHER, even=smoothing * fps * 4 / 3)
+    even = EVEN.per_frame(fps * trust)
+    return descend_together(shape, look, hands, PRIOR, even, TOGETHER, EVEN_OVER * smoothing * fps)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .hand_starts import Candidate
 from .hand_steps import Hands, Normal, Prior, Seen, Shape, free_angles, moved, normal
-from .rotations import to_matrices, to_quaternions
-
+from .rotations import to_quaternions
 
 MOST = 50.0      # what the greatest step costs: hands do move fast
 
@@ -47,18 +47,23 @@ def turns(start: np.ndarray, end: np.ndarray) -> np.ndarray:
     return quaternion[..., 1:] * np.where(sine > 1e-12, angle / np.maximum(sine, 1e-12), 2)
 
 
-def best_path(states: list[tuple[Hands, np.ndarray]], movement: Movement | None = None) -> Hands:
-    """One of the candidates per frame: the cheapest, or so that costs and movement together are least (Viterbi 1967)."""
-    palm = np.stack([hands.palm for hands, _ in states], 1)
-    angles = np.stack([hands.angles for hands, _ in states], 1)
-    cost = np.stack([cost for _, cost in states], 1)
+def best_path(candidates: list[Candidate], movement: Movement | None = None) -> tuple[Hands, np.ndarray]:
+    """One of the candidates per frame, and where it takes depth to be reversed, `(T,)` bool.
+
+    The cheapest, or so that costs and movement together are least (Viterbi 1967).
+    """
+    palm = np.stack([one.hands.palm for one in candidates], 1)
+    angles = np.stack([one.hands.angles for one in candidates], 1)
+    cost = np.stack([one.cost for one in candidates], 1)
     path = cost.argmin(1)
     if movement is not None:
         turned = (turns(palm[:-1, :, None], palm[1:, None]) ** 2).sum(-1)
         bent = ((angles[1:, None] - angles[:-1, :, None]) ** 2).sum((-1, -2))
         path = _cheapest_path(cost, np.minimum(turned / movement.turn ** 2 + bent / movement.angle ** 2, MOST))
     every = np.arange(len(cost))
-    return Hands(palm[every, path], angles[every, path], np.stack([hands.scale for hands, _ in states], 1)[every, path])
+    scale = np.stack([one.hands.scale for one in candidates], 1)
+    return (Hands(palm[every, path], angles[every, path], scale[every, path]),
+            np.array([one.mirrored for one in candidates])[path])
 
 
 def _cheapest_path(cost: np.ndarray, step: np.ndarray) -> np.ndarray:

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from .fingers import directions
-from .hand_starts import DEPTH
-from .hand_steps import Hands, Seen, Shape
+from .hand_steps import DEPTH, Hands, Seen, Shape
 from .rotations import TINY
 
 EXACT = 1e-6       # palm lengths: noise is never taken as less
 ABSORBED = 2.0     # the fit takes half of the noise in the image for movement: on known noise, measured
 DEPTH_WORSE = 2.0, 4.0  # least and most: how many times worse than the image depth is taken to be
-STEADY = .1        # frames' worth of the first estimate, per frame, that the next one keeps
+STEADY = .05        # frames' worth of the first estimate, per frame, that the next one keeps
 SHORTEST = .3      # of its first estimate: no bone becomes shorter
 ROBUST = 1.4826    # standard deviations in a median of absolute deviations
 
@@ -34,8 +33,13 @@ class Noise:
 
 
 def first_shape(palm: np.ndarray, bones: np.ndarray, frames: np.ndarray, own: np.ndarray) -> Shape:
-    """From the vectors `(T, 5, 3)` and `(T, 5, 3, 3)` in space and the palm's frames `(T, 3, 3)`: medians over time."""
-    return Shape(np.median(np.einsum("tji,tfj->tfi", frames, palm), 0), np.median(np.linalg.norm(bones, axis=-1), 0), own)
+    """From the vectors `(T, 5, 3)` and `(T, 5, 3, 3)` in space and the palm's frames `(T, 3, 3)`: medians over time.
+
+    A bone is at least as long as it looks in a tenth of the frames: it looks shorter than it is, never longer.
+    """
+    lengths = np.median(np.linalg.norm(bones, axis=-1), 0)
+    looks = np.percentile(np.linalg.norm(np.delete(bones, DEPTH, -1), axis=-1), 90, axis=0)
+    return Shape(np.median(np.einsum("tji,tfj->tfi", frames, palm), 0), np.maximum(lengths, looks), own)
 
 
 def better_shape(shape: Shape, seen: Seen, hands: Hands) -> Shape:
@@ -69,7 +73,7 @@ def noise_of(shape: Shape, seen: Seen, hands: Hands, valid: np.ndarray) -> Noise
 def jitter(bones: np.ndarray, valid: np.ndarray, smoothed: float) -> float:
     """The standard deviation of white noise in the depth of bones `(T, 5, 3, 3)`, by their third differences.
 
-    After a Gaussian of `smoothed` frames, whose effect on these is counted in. Real movement makes it larger, never less.
+    After a Gaussian of `smoothed` frames, whose effect on these is counted in. Movement makes it larger, never less.
     """
     whole = valid.all((1, 2))
     off = np.abs(np.diff(bones[..., DEPTH], 3, axis=0))[whole[3:] & whole[:-3]]

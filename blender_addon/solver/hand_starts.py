@@ -1,20 +1,37 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Where the fit of a hand starts: what an image leaves open is which way the palm leans, and how fingers bend.
 
-Seen from the front, a flat palm and its mirror image in depth look the same (Necker's reversal). Both are followed to the
-end; which of them it was is decided over the whole clip (`hand_path`).
+Seen from the front, a flat palm and its mirror image in depth look the same (Necker's reversal), and the depth that
+comes with the points may be that of the wrong one. All are followed; which it was is decided over the whole clip
+(`hand_path`).
 """
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from .fingers import KNUCKLES, LIMITS, HandRest, angles_of, directions, is_palm
-from .hand_steps import COUPLING, Hands, Prior, Seen, Shape, descend, finger_cost
+from .hand_steps import COUPLING, DEPTH, Hands, Prior, Seen, Shape, descend, finger_cost
 from .rotations import frame, unit
 
-DEPTH = 1          # the axis that points away from the camera
+MISLED = 100.0     # what it costs to take a frame's depth to be reversed
 RELAXED = np.radians([20, 0, 20, 15])
 PALM_STEPS = 4     # enough for six numbers: more change the palm by less than a degree
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """States of T frames that may be right, `mirrored` if they take the depth to be reversed, and costs `(T,)`."""
+
+    hands: Hands
+    mirrored: bool
+    cost: np.ndarray
+
+    def descended(self, shape: Shape, seen: Seen, prior: Prior, steps: int) -> Candidate:
+        """The same after so many steps, by what is seen (mirrored already)."""
+        hands, cost = descend(shape, seen, self.hands, prior, steps)
+        return Candidate(hands, self.mirrored, cost + MISLED * self.mirrored)
 
 
 def _postures() -> np.ndarray:
@@ -48,22 +65,33 @@ def reversed_in_depth(palm: np.ndarray) -> np.ndarray:
     return np.stack([x, y, np.cross(x, y)], -1)
 
 
-def candidates(shape: Shape, seen: Seen, palm: np.ndarray, prior: Prior, steps: int) -> list[tuple[Hands, np.ndarray]]:
-    """The states that explain what is seen, with their costs: from the palm `(T, 3, 3)`, and from its reversal."""
+def candidates(shape: Shape, seen: Seen, palm: np.ndarray, prior: Prior, steps: int) -> list[Candidate]:
+    """The states that explain what is seen: from the palm `(T, 3, 3)`, from its reversal, and with reversed points."""
     count = len(palm)
-    no_fingers = Seen(seen.palm, seen.bones, seen.palm_weight, np.zeros_like(seen.weight))
     relaxed = np.broadcast_to(np.clip(RELAXED, LIMITS[..., 0], LIMITS[..., 1]), (count, 5, 4))
-    one, _ = descend(shape, no_fingers, Hands(palm, relaxed, np.zeros(count)), prior, PALM_STEPS)
-    other, _ = descend(shape, no_fingers, Hands(reversed_in_depth(one.palm), relaxed, one.scale), prior, PALM_STEPS)
-    return [descend(shape, seen, _with_fingers(shape, seen, hands, prior), prior, steps) for hands in (one, other)]
+
+    def lean(seen: Seen, palm: np.ndarray, scale: np.ndarray) -> Hands:
+        no_fingers = Seen(seen.palm, seen.bones, seen.palm_weight, np.zeros_like(seen.weight))
+        return descend(shape, no_fingers, Hands(palm, relaxed, scale), prior, PALM_STEPS)[0]
+
+    as_seen = lean(seen, palm, np.zeros(count))
+    other = reversed_in_depth(as_seen.palm)
+    found = []
+    for hands, mirrored in ((as_seen, False), (lean(seen, other, as_seen.scale), False),
+                            (lean(seen.mirrored(True), other, as_seen.scale), True)):
+        look = seen.mirrored(mirrored)
+        start = Candidate(_with_fingers(shape, look, hands, prior), mirrored, np.zeros(count))
+        found.append(start.descended(shape, look, prior, steps))
+    return found
 
 
 def _with_fingers(shape: Shape, seen: Seen, hands: Hands, prior: Prior) -> Hands:
     """The same palms with the better of two starts per finger: as the points say in depth, and the best posture."""
     told = angles_of(unit(np.einsum("nji,nfkj->nfki", hands.palm, seen.bones), np.array([0.0, 1, 0])))
-    starts = [np.clip(told, LIMITS[..., 0], LIMITS[..., 1]), _best_postures(shape, seen, hands)]
-    costs = [finger_cost(shape, seen, Hands(hands.palm, angles, hands.scale), prior) for angles in starts]
-    return Hands(hands.palm, np.where((costs[0] <= costs[1])[..., None], *starts), hands.scale)
+    told = np.clip(told, LIMITS[..., 0], LIMITS[..., 1])
+    best = _best_postures(shape, seen, hands)
+    one, other = (finger_cost(shape, seen, Hands(hands.palm, angles, hands.scale), prior) for angles in (told, best))
+    return Hands(hands.palm, np.where((one <= other)[..., None], told, best), hands.scale)
 
 
 def _best_postures(shape: Shape, seen: Seen, hands: Hands) -> np.ndarray:

@@ -9,21 +9,18 @@ import numpy as np
 from .fingers import LIMITS, directions
 from .rotations import about, unit
 
+DEPTH = 1          # the axis that points away from the camera
 COUPLING = 2 / 3   # of the last joint's flexion to the one before it: the tendons' (Rijpkema and Girard 1991)
 LOOSEST = 1e6      # damping at which a step is given up
 
 
 @dataclass(frozen=True, eq=False)
 class Hands:
-    """States of a hand model in N frames: `palm` `(N, 3, 3)`, `angles` `(N, 5, 4)`, `scale` `(N,)`, the log of its size."""
+    """N states of a hand: `palm` `(N, 3, 3)`, `angles` `(N, 5, 4)`, and the log of its size, `scale` `(N,)`."""
 
     palm: np.ndarray
     angles: np.ndarray
     scale: np.ndarray
-
-    def __getitem__(self, which: np.ndarray | slice) -> Hands:
-        """Some of the frames."""
-        return Hands(self.palm[which], self.angles[which], self.scale[which])
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,9 +61,11 @@ class Seen:
     palm_weight: np.ndarray
     weight: np.ndarray
 
-    def __getitem__(self, which: np.ndarray | slice) -> Seen:
-        """Some of the frames."""
-        return Seen(self.palm[which], self.bones[which], self.palm_weight[which], self.weight[which])
+    def mirrored(self, which: np.ndarray | bool) -> Seen:
+        """The same with depth reversed in some frames, `(N,)` bool."""
+        flip = np.ones((len(self.palm), 1, 3))
+        flip[:, 0, DEPTH] = np.where(which, -1, 1)
+        return Seen(self.palm * flip, self.bones * flip[:, None], self.palm_weight, self.weight)
 
 
 @dataclass(frozen=True)
@@ -119,20 +118,21 @@ def normal(shape: Shape, seen: Seen, hands: Hands, prior: Prior) -> Normal:
 
     hand = (flat(by_palm).swapaxes(-1, -2) @ flat(seen.palm_weight @ by_palm)
             + flat(by_hand).swapaxes(-1, -2) @ flat(weighted))
-    hand_slope = (flat(by_palm).swapaxes(-1, -2) @ flat(pull_palm) + flat(by_hand).swapaxes(-1, -2) @ flat(pull))[..., 0]
+    hand_slope = flat(by_palm).swapaxes(-1, -2) @ flat(pull_palm) + flat(by_hand).swapaxes(-1, -2) @ flat(pull)
     per_finger = slopes.reshape(count, 5, 9, 4).swapaxes(-1, -2)
     fingers = per_finger @ (seen.weight @ slopes).reshape(count, 5, 9, 4)
     mixed = (per_finger @ weighted.reshape(count, 5, 9, 4)).swapaxes(-1, -2)
     finger_slope = (per_finger @ pull.reshape(count, 5, 9, 1))[..., 0]
     cost = (off_palm * pull_palm[..., 0]).sum((1, 2)) + (off * pull[..., 0]).sum((1, 2, 3))
-    return _with_prior(Normal(hand, mixed, fingers, hand_slope, finger_slope, cost), hands, prior)
+    return _with_prior(Normal(hand, mixed, fingers, hand_slope[..., 0], finger_slope, cost), hands, prior)
 
 
 def _by_hand(vectors: np.ndarray) -> np.ndarray:
     """Derivatives `(..., 3, 4)` of vectors by a small rotation in the world, and by the log of the scale."""
     x, y, z = np.moveaxis(vectors, -1, 0)
     zero = np.zeros_like(x)
-    return np.stack([np.stack([zero, z, -y, x], -1), np.stack([-z, zero, x, y], -1), np.stack([y, -x, zero, z], -1)], -2)
+    rows = (zero, z, -y, x), (-z, zero, x, y), (y, -x, zero, z)
+    return np.stack([np.stack(row, -1) for row in rows], -2)
 
 
 def _with_prior(equations: Normal, hands: Hands, prior: Prior) -> Normal:
