@@ -46,7 +46,7 @@ def bodies(generator: torch.Generator, n: int) -> Tensor:
     kinds = [BODY.joints[child].removeprefix("left_").removeprefix("right_") for _, child in BODY.bones]
     draws = iter(_limited(generator, (1 + len(GROUPS) + len(set(kinds)), n)))
     stature = STATURE[0] + STATURE[1] * next(draws)
-    share = {}
+    share: dict[str, Tensor] = {}
     for group, members in GROUPS.items():
         together = GROUP_STD[group] * next(draws)
         share |= {kind: (together + OWN_STD * next(draws)).exp() for kind in members}
