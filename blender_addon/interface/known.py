@@ -2,14 +2,16 @@
 """Suggestions for the fields "Text" and "Language": what the model said that it knows. No Blender in it."""
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 MOST_SUGGESTIONS = 200
+IN_BRACKETS = re.compile(r"\((\w+)\)\s*$")
 
 # Those of the model that comes with the package, and the most frequent others. Any other code can be typed.
 LANGUAGES = {
-    "und": "not said", "ase": "American", "asf": "Australian", "asq": "Austrian", "bfi": "British", "bzs": "Brazilian",
+    "und": "any", "ase": "American", "asf": "Australian", "asq": "Austrian", "bfi": "British", "bzs": "Brazilian",
     "cse": "Czech", "csl": "Chinese", "dse": "Dutch", "eso": "Estonian", "fsl": "French", "gsg": "German",
     "gss": "Greek", "ins": "Indian", "ise": "Italian", "isr": "Israeli", "jos": "Jordanian", "jsl": "Japanese",
     "kvk": "Korean", "lls": "Lithuanian", "mfs": "Mexican", "psr": "Portuguese", "rsl": "Russian",
@@ -33,21 +35,31 @@ def remember(told: Iterable[Iterable[str]]) -> None:
     texts[:] = sorted(Known(*one) for one in told)
 
 
+def shown(code: str) -> str:
+    """A language as the field shows it: `American (ase)`."""
+    return f"{LANGUAGES[code]} ({code})" if code in LANGUAGES else code
+
+
+def code_of(typed: str) -> str:
+    """The code in what the field shows, or what was typed instead; `und` if that is nothing."""
+    found = IN_BRACKETS.search(typed)
+    return (found.group(1) if found else typed.strip().lower()) or "und"
+
+
 def suggested_texts(typed: str, language: str) -> Iterator[tuple[str, str]]:
-    """Known texts that contain what was typed, and what they are: those of the language, or of all (`und`)."""
+    """Known texts that contain what was typed, and what they are: those of the language's code, or of all (`und`)."""
     needle, count = typed.strip().lower(), 0
     for one in texts:
-        if needle in one.text.lower() and (language in ("und", "") or one.language in (language, "und")):
-            yield one.text, f"{LANGUAGES.get(one.language, one.language)}, {one.notation}"
+        if needle in one.text.lower() and (language == "und" or one.language in (language, "und")):
+            yield one.text, f"{shown(one.language)}, {one.notation}"
             count += 1
             if count == MOST_SUGGESTIONS:
                 return
 
 
 def suggested_languages(typed: str) -> Iterator[tuple[str, str]]:
-    """Codes of signed languages whose code or name contains what was typed, and their names."""
-    needle = typed.strip().lower()
-    everything = LANGUAGES | {one.language: one.language for one in texts if one.language not in LANGUAGES}
-    for code, name in sorted(everything.items(), key=lambda pair: pair[1]):
-        if needle in code or needle in name.lower():
-            yield code, name
+    """Signed languages that contain what was typed, and whether the model knows texts in them."""
+    needle, trained = typed.strip().lower(), {one.language for one in texts}
+    for text in sorted(map(shown, {*LANGUAGES, *trained})):
+        if needle in text.lower():
+            yield text, "known to the model" if code_of(text) in trained else ""

@@ -68,7 +68,8 @@ def _draw_message(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
     row = box.row()
     draw_lines(row, [message.text], width=characters(context) - 6, icon=ICONS[message.level])
     row.operator("pose_diffusion.clear_message", text="", icon="X", emboss=False)
-    draw_lines(box, message.notes[:SHORT], width=characters(context))
+    if message.notes:
+        draw_lines(box, message.notes[:SHORT], width=characters(context))
     if message.details or message.level == "ERROR" or len(message.notes) > SHORT:
         box.operator("pose_diffusion.copy_text", text="Copy details", icon="COPYDOWN").text = ""
 

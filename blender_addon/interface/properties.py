@@ -68,11 +68,11 @@ MODES = (
 
 def _texts(settings: PoseDiffusionScene, context: bpy.types.Context, edit_text: str) -> Iterator[tuple[str, str]]:
     """Texts that the model was trained on, in the language chosen."""
-    return known.suggested_texts(edit_text, settings.language)
+    return known.suggested_texts(edit_text, known.code_of(settings.language))
 
 
 def _languages(settings: PoseDiffusionScene, context: bpy.types.Context, edit_text: str) -> Iterator[tuple[str, str]]:
-    """Codes of signed languages and their names."""
+    """Signed languages."""
     return known.suggested_languages(edit_text)
 
 
@@ -87,8 +87,8 @@ class PoseDiffusionScene(bpy.types.PropertyGroup):
                     "guess, and it will say so")
     notation: EnumProperty(name="Notation", items=NOTATIONS, description="How the text is written")
     language: StringProperty(
-        name="Language", default="und", search=_languages, search_options={"SUGGESTION"}, maxlen=20,
-        description="Signed language, by its code (ISO 639-3): ase is American Sign Language. und: the one in which "
+        name="Language", default=known.shown("und"), search=_languages, search_options={"SUGGESTION"}, maxlen=60,
+        description="Signed language: its code (ISO 639-3), or one of those that are suggested. any: the one in which "
                     "the model knows the text")
     steps: IntProperty(
         name="Steps", default=8, min=1, max=MOST_STEPS, soft_max=50,

@@ -39,6 +39,8 @@ class Request:
 
     Attributes
     ----------
+    operator : str
+        The name of its operator, where its progress is shown.
     title : str
         Such as `Generate "hello"`.
     do : str
@@ -59,6 +61,7 @@ class Request:
         What there was before things were added for this run: they go if it ends without a result.
     """
 
+    operator: str
     title: str
     do: str
     arguments: Mapping[str, object]

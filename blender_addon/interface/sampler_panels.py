@@ -26,7 +26,7 @@ def _seed(layout: bpy.types.UILayout, settings: bpy.types.AnyType) -> None:
 
 def _button(layout: bpy.types.UILayout, context: bpy.types.Context, name: str, icon: str) -> None:
     """What starts the run; while one goes on, its progress; without an interpreter, the way to set one."""
-    if run.current is not None:
+    if run.current is not None and run.current.request.operator == name:
         draw_progress(layout)
         return
     if not preferences.interpreter(context):

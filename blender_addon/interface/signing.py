@@ -87,15 +87,28 @@ def key(context: bpy.types.Context, armature: bpy.types.Object, motion: Motion, 
 
 
 def new_signer(context: bpy.types.Context) -> bpy.types.Object:
-    """A new signer, which is active and selected from now on, if the mode allows that."""
+    """A new signer, which is active, selected and in view from now on, if the mode allows that."""
     signer = build_signer(context)
     if context.mode == "OBJECT":
         for thing in context.selected_objects:
             thing.select_set(False)
         signer.select_set(True)
         context.view_layer.objects.active = signer
+        _bring_into_view(context)
     context.scene.pose_diffusion.last_used = signer
     return signer
+
+
+def _bring_into_view(context: bpy.types.Context) -> None:
+    """From the front, in the 3D view whose button was pressed: where Blender starts, a person is as small as a finger."""
+    area = context.area
+    if bpy.app.background or area is None or area.type != "VIEW_3D":
+        return
+    region = next(region for region in area.regions if region.type == "WINDOW")
+    context.view_layer.update()
+    with context.temp_override(area=area, region=region):
+        bpy.ops.view3d.view_axis(type="FRONT")
+        bpy.ops.view3d.view_selected()
 
 
 def load(context: bpy.types.Context, paths: list[Path],

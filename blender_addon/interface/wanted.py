@@ -22,7 +22,7 @@ from ..posefile import PoseFile
 from ..rigs import rigify
 from ..solver.skeleton import FINGERS
 from ..tracks import Reading
-from . import signing, span
+from . import known, signing, span
 from .properties import MOST_SEED
 from .provisional import Before, before
 from .run import Outcome, Request
@@ -83,7 +83,8 @@ def generate(context: bpy.types.Context) -> Request:
     start, name = float(signing.start_of(scene)), _action_name(text)
     reading = OWN if settings.first_pose == "ARMATURE" else Reading()
     apply = partial(_signed, target=target_of(armature), name=name, start=start, reading=reading)
-    return Request(f'Generate "{name}"', "generate", arguments, inputs, target_of(armature), apply, start, reading, was)
+    return Request("generate", f'Generate "{name}"', "generate", arguments, inputs, target_of(armature), apply, start,
+                   reading, was)
 
 
 def _signed(context: bpy.types.Context, pose: PoseFile, *, target: Target, name: str, start: float,
@@ -103,7 +104,7 @@ def _action_name(text: str) -> str:
 def _reading_arguments(scene: bpy.types.Scene) -> dict[str, object]:
     settings = scene.pose_diffusion
     notation = None if settings.notation == "AUTO" else settings.notation
-    return {"language": settings.language.strip() or "und", "notation": notation}
+    return {"language": known.code_of(settings.language), "notation": notation}
 
 
 def _sampling_arguments(scene: bpy.types.Scene) -> dict[str, object]:
@@ -186,8 +187,8 @@ def _rewriting(context: bpy.types.Context, armature: bpy.types.Object, do: str, 
     apply = partial(_rewritten, target=target_of(armature), baked=baked, first=frames[0], roles=roles,
                     name=f"{name[:50]} {done}", done=done)
     title = {"refine": "Refine", "regenerate": "Regenerate"}[do]
-    return Request(f'{title} "{name}"', do, arguments, {"pose": baked}, target_of(armature), apply, float(frames[0]),
-                   OWN)
+    return Request(do, f'{title} "{name}"', do, arguments, {"pose": baked}, target_of(armature), apply,
+                   float(frames[0]), OWN)
 
 
 def _rewritten(context: bpy.types.Context, pose: PoseFile, *, target: Target, baked: PoseFile, first: int,
@@ -216,8 +217,8 @@ def inbetween(context: bpy.types.Context) -> Request:
     if settings.transition > 0:
         arguments["seconds"] = settings.transition
     apply = partial(_joined, target=target_of(armature), parts=parts)
-    return Request(f"In-between {len(parts.poses)} strips", "inbetween", arguments, {"poses": parts.poses},
-                   target_of(armature), apply, float(parts.start), OWN)
+    return Request("inbetween_strips", f"In-between {len(parts.poses)} strips", "inbetween", arguments,
+                   {"poses": parts.poses}, target_of(armature), apply, float(parts.start), OWN)
 
 
 def _joined(context: bpy.types.Context, pose: PoseFile, *, target: Target, parts: strips.Parts) -> Outcome:

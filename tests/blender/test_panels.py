@@ -35,10 +35,11 @@ def shown(panel: type[bpy.types.Panel]) -> Layout:
     return layout
 
 
-def going_on(state: str = "running", step: int = 3, steps: int = 8) -> None:
+def going_on(state: str = "running", step: int = 3, steps: int = 8, operator: str = "generate") -> None:
     """As if the worker were at it."""
     job = SimpleNamespace(state=state, step=step, steps=steps)
-    run.current = SimpleNamespace(request=SimpleNamespace(title='Generate "hello"'), job=job)  # type: ignore[assignment]
+    request = SimpleNamespace(title='Generate "hello"', operator=operator)
+    run.current = SimpleNamespace(request=request, job=job)  # type: ignore[assignment]
 
 
 def with_interpreter() -> None:
@@ -121,8 +122,9 @@ def test_without_an_interpreter_the_way_to_set_one_is_shown(panel: type[bpy.type
 
 @pytest.mark.parametrize("panel", [panels.POSEDIFFUSION_PT_main, *ASKING])
 def test_progress_takes_the_place_of_the_button(panel: type[bpy.types.Panel]) -> None:
-    """A bar, the step, and Cancel."""
-    going_on()
+    """A bar, the step, and Cancel; the other buttons stay, greyed."""
+    going_on(operator=ASKING.get(panel, "generate"))
+    assert sum(bool(shown(one).factors) for one in ASKING) == 1
     layout = shown(panel)
     assert layout.factors == [3 / 8]
     assert "step 3 of 8" in layout.labels

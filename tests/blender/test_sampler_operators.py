@@ -93,7 +93,8 @@ def test_defaults_are_those_of_the_package() -> None:
     now = settings()
     for function in (pose_diffusion.generate, pose_diffusion.regenerate):
         known_ones = defaults(function)
-        assert (now.steps, now.seed, now.language) == tuple(known_ones[name] for name in ("steps", "seed", "language"))
+        assert (now.steps, now.seed, known.code_of(now.language)) == tuple(
+            known_ones[name] for name in ("steps", "seed", "language"))
         assert (now.guidance, now.temperature) == pytest.approx((known_ones["guidance"], known_ones["temperature"]))
     assert now.steps == defaults(pose_diffusion.inbetween)["steps"]
     assert now.hold == defaults(pose_diffusion.inbetween)["hold"]
@@ -274,9 +275,10 @@ def test_what_the_model_knows() -> None:
     """Is suggested while typing."""
     bpy.ops.pose_diffusion.list_texts()
     assert len(known.texts) > 100
-    assert ("thanks", "not said, words") in known.suggested_texts("than", "ase")
+    assert ("thanks", "any (und), words") in known.suggested_texts("than", "ase")
     assert not list(known.suggested_texts("no such text", "ase"))
-    assert ("ase", "American") in known.suggested_languages("amer")
+    assert ("American (ase)", "known to the model") in known.suggested_languages("amer")
+    assert [known.code_of(text) for text in ("American (ase)", " ASE ", "any (und)", "")] == ["ase", "ase"] + ["und"] * 2
 
 
 def test_memory_is_freed(worker: Worker) -> None:
