@@ -100,7 +100,7 @@ def new_signer(context: bpy.types.Context) -> bpy.types.Object:
 
 
 def _bring_into_view(context: bpy.types.Context) -> None:
-    """From the front, in the 3D view whose button was pressed: where Blender starts, a person is as small as a finger."""
+    """From the front, in the 3D view whose button was pressed: Blender starts with a view of ten metres."""
     area = context.area
     if bpy.app.background or area is None or area.type != "VIEW_3D":
         return
