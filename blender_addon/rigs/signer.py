@@ -17,8 +17,8 @@ from .skin import Part
 def build_signer(context: Any, name: str = "Signer") -> Any:
     """Build the signer: an armature and, as its child, a mesh with face shapes.
 
-    It is linked to the scene's own collection, stands at the world's origin, and becomes the active and only selected
-    object. Another object's edit or pose mode is left for object mode.
+    It is linked to the scene's own collection and stands at the world's origin. In object mode it becomes the active
+    and only selected object; another mode, with what is active and selected in it, stays as it is.
 
     Parameters
     ----------
@@ -32,11 +32,24 @@ def build_signer(context: Any, name: str = "Signer") -> Any:
     bpy.types.Object
         The armature. Its bones are those of `maps.MAPS["Signer"]`.
     """
-    if context.object is not None and context.object.mode != "OBJECT":
+    layer = context.view_layer
+    active, chosen = layer.objects.active, [thing for thing in layer.objects if thing.select_get()]
+    mode = active.mode if active is not None else "OBJECT"
+    if mode != "OBJECT":
         bpy.ops.object.mode_set(mode="OBJECT")
     armature = _armature(context, name)
     _body(context, armature)
+    if mode != "OBJECT":
+        _select(layer, active, chosen)
+        bpy.ops.object.mode_set(mode=mode)
     return armature
+
+
+def _select(layer: Any, active: Any, chosen: Sequence[Any]) -> None:
+    """Make objects the selected ones, and one the active one."""
+    for thing in layer.objects:
+        thing.select_set(thing in chosen)
+    layer.objects.active = active
 
 
 def _armature(context: Any, name: str) -> Any:
@@ -44,18 +57,14 @@ def _armature(context: Any, name: str) -> Any:
     data = bpy.data.armatures.new(name)
     armature = bpy.data.objects.new(name, data)
     context.scene.collection.objects.link(armature)
-    for other in context.view_layer.objects:
-        other.select_set(False)
-    context.view_layer.objects.active = armature
-    armature.select_set(True)
+    _select(context.view_layer, armature, [armature])
     bpy.ops.object.mode_set(mode="EDIT")
     _edit_bones(data)
     bpy.ops.object.mode_set(mode="OBJECT")
     _collections(data)
     for bone in armature.pose.bones:
         bone.rotation_mode = "QUATERNION"
-    data.display_type = "OCTAHEDRAL"
-    data.relation_line_position = "HEAD"
+    data.display_type = "STICK"  # thin: hands and face are to be seen
     armature.show_in_front = True
     return armature
 
@@ -77,6 +86,7 @@ def _collections(data: Any) -> None:
     for bone in signer_bones():
         if bone.group not in groups:
             groups[bone.group] = data.collections.new(bone.group)
+            groups[bone.group].is_visible = bone.group != "Legs"  # signing does not need them
         groups[bone.group].assign(data.bones[bone.name])
 
 

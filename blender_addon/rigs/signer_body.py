@@ -10,6 +10,7 @@ from .surface import blend, cone, cut, ellipsoid, net
 
 SPINE = ("spine", "spine.001", "spine.002", "spine.003")
 ARM = ("shoulder.L", "upper_arm.L", "forearm.L")
+NECK, SLOPE = np.array([0, .019, 1.440]), .25  # the shirt's opening; its back is higher
 LEG = ("thigh.L", "shin.L", "foot.L")
 
 
@@ -27,13 +28,18 @@ def _tail(bone: str) -> np.ndarray:
     return BONES[bone].tail
 
 
+def _line(*bones: str) -> np.ndarray:
+    """Where bones begin."""
+    return np.array([_head(bone) for bone in bones])
+
+
 def _trunk(points: np.ndarray) -> np.ndarray:
     """Its left half, and as much of the right one as the middle needs."""
     chest = ellipsoid(points, (0, .012, 1.285), (.158, .104, .15))
     waist = ellipsoid(points, (0, .016, 1.10), (.140, .094, .17))
     whole = blend(chest, waist, .08)
-    whole = blend(whole, ellipsoid(points, (0, .024, .97), (.158, .104, .10)), .06)
-    yoke = cone(points, (.028, .022, 1.385), (.140, .019, 1.340), .050, .044)
+    whole = blend(whole, ellipsoid(points, (0, .024, .965), (.166, .112, .10)), .06)
+    yoke = cone(points, (.028, .022, 1.385), (.150, .019, 1.347), .050, .046)
     return blend(blend(whole, yoke, .05), cone(points, (0, .022, 1.37), (0, .018, 1.420), .075, .060), .05)
 
 
@@ -41,8 +47,8 @@ def _sleeve(points: np.ndarray) -> np.ndarray:
     """The left one, from the shoulder to just above the wrist."""
     shoulder, elbow, wrist = _head("upper_arm.L"), _head("forearm.L"), _head("hand.L")
     end = wrist - .034 * (wrist - elbow) / np.linalg.norm(wrist - elbow)
-    whole = cone(points, shoulder - (.020, 0, .014), shoulder + .35 * (elbow - shoulder), .045, .048)
-    whole = blend(whole, cone(points, shoulder - (0, 0, .006), elbow, .047, .042), .03)
+    whole = cone(points, shoulder - (.034, 0, .012), shoulder + .4 * (elbow - shoulder), .042, .046)
+    whole = blend(whole, cone(points, shoulder - (0, 0, .008), elbow, .045, .042), .03)
     return blend(whole, cone(points, elbow, end, .042, .0365), .012)
 
 
@@ -56,13 +62,14 @@ def _shirt() -> Part:
 
     def distance(points: np.ndarray) -> np.ndarray:
         left = _both(points)
-        return cut(blend(_trunk(left), _sleeve(left), .035), low - points[..., 2], .02)
+        open_at_neck = (points[..., 2] - NECK[2] - SLOPE * (points[..., 1] - NECK[1])) / np.hypot(1, SLOPE)
+        return cut(cut(blend(_trunk(left), _sleeve(left), .035), low - points[..., 2], .02), open_at_neck, .006)
 
     vertices, quads = net(distance, (-.66, -.16, low - .05), (.66, .19, 1.54), .0195)
     left = _both(vertices)
-    arm = along(left, [_head("shoulder.L"), _head("upper_arm.L"), _head("forearm.L"), _head("hand.L")], (.05, .04))
-    spine = along(left, [*map(_head, SPINE), _tail(SPINE[-1])], (.05, .05, .05))
-    part = nearest_share(np.stack([_trunk(left), _sleeve(left)], 1), .012)
+    arm = along(left, _line(*ARM, "hand.L"), (.07, .04))
+    spine = along(left, _line(*SPINE, "spine.004"), (.05, .05, .05))
+    part = nearest_share(np.stack([_trunk(left), _sleeve(left)], 1), .018)
     weights = {bone: part[:, 0] * share for bone, share in zip(SPINE, spine.T)}
     for side, here in (("L", vertices[:, 0] >= 0), ("R", vertices[:, 0] < 0)):
         weights.update({f"{bone[:-1]}{side}": part[:, 1] * share * here for bone, share in zip(ARM, arm.T)})
@@ -71,7 +78,7 @@ def _shirt() -> Part:
 
 def _collar() -> Part:
     """A ring around the neck, which hides where the shirt ends."""
-    ring = _ring(np.array([0, .020, 1.432]), np.array([[1, 0, 0], [0, 1, .38], [0, -.38, 1]]).T, (.064, .060), .0075)
+    ring = _ring(NECK, np.array([[1, 0, 0], [0, 1, SLOPE], [0, -SLOPE, 1]]).T, (.0575, .0565), .0065)
     return Part(*ring, ("Signer collar",), {"spine.003": np.ones(len(ring[0]))})
 
 
@@ -112,7 +119,7 @@ def _trousers() -> Part:
 
     vertices, quads = net(distance, (-.25, -.14, -.03), (.25, .2, 1.1), .028)
     left = _both(vertices)
-    down = along(left, [*map(_head, LEG), _tail("foot.L")], (.06, .02))
+    down = along(left, _line(*LEG, "toe.L"), (.06, .02))
     seat = np.clip((left[:, 2] - .82) / .12, 0, 1)
     weights = {"spine": seat}
     for side, here in (("L", vertices[:, 0] >= 0), ("R", vertices[:, 0] < 0)):
@@ -128,6 +135,6 @@ def _shoe() -> Part:
         return cut(whole, -points[..., 2], .008)
 
     vertices, quads = net(distance, (.03, -.22, -.04), (.18, .13, .15), .016)
-    share = along(vertices, [_head("shin.L"), _head("foot.L"), _head("toe.L"), _tail("toe.L")], (.015, .025))
+    share = along(vertices, [*_line("shin.L", "foot.L", "toe.L"), _tail("toe.L")], (.015, .025))
     weights = dict(zip(("shin.L", "foot.L", "toe.L"), share.T))
     return Part(vertices, quads, ("Signer shoe",), settled(weights, quads, 1))

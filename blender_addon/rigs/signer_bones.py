@@ -42,10 +42,10 @@ class SignerBone:
 
 
 def _chain(names: str, parent: str | None, points: list[tuple[float, float, float]],
-           z: np.ndarray) -> Iterator[SignerBone]:
+           z: np.ndarray, group: str = "Body") -> Iterator[SignerBone]:
     """Bones one after the other."""
     for name, head, tail in zip(names.split(), points, points[1:]):
-        yield SignerBone(name, parent, np.array(head), np.array(tail), z)
+        yield SignerBone(name, parent, np.array(head), np.array(tail), z, group)
         parent = name
 
 
@@ -59,9 +59,10 @@ def _middle() -> Iterator[SignerBone]:
 
 def _leg() -> Iterator[SignerBone]:
     """The left leg. A knee bends backwards, hence the other z."""
-    yield from _chain("thigh.L shin.L", "spine", [(.092, .02, .91), (.098, .008, .49), (.1, .03, .085)], -FORWARD)
+    yield from _chain("thigh.L shin.L", "spine", [(.092, .02, .91), (.098, .008, .49), (.1, .03, .085)], -FORWARD,
+                      "Legs")
     yield from _chain("foot.L toe.L", "shin.L", [(.1, .03, .085), (.105, -.09, .022), (.107, -.155, .02)],
-                      np.array([0, 0, 1.0]))
+                      np.array([0, 0, 1.0]), "Legs")
 
 
 def _arm() -> tuple[list[SignerBone], np.ndarray, np.ndarray]:

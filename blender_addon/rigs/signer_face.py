@@ -15,8 +15,8 @@ from .skin import Part, mirrored, rigid, smooth
 
 BONE = "spine.006"
 EYE = np.array([.0315, 1.5865])  # the left one's middle
-EYE_SIZE = np.array([.0160, .0108])
-LID_OPEN = .78  # how high the upper lid's edge is, of the eye's half height
+EYE_SIZE = np.array([.0160, .0098])
+LID_OPEN = .74  # how high the upper lid's edge is, of the eye's half height
 BROW = ((.0125, 1.6115), (.030, 1.6175), (.0495, 1.6095))  # inner end, middle, outer end
 LIPS = .0245  # half of the mouth's width
 Drawing = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
@@ -24,7 +24,7 @@ Drawing = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.nd
 
 def face() -> list[Part]:
     """All parts, of both sides."""
-    left = [_disc("Signer eye", EYE, EYE_SIZE, .0022), _disc("Signer iris", EYE, (.0078, .0078), .0032),
+    left = [_disc("Signer eye", EYE, EYE_SIZE, .0022), _disc("Signer iris", EYE, (.0082, .0082), .0032),
             _disc("Signer pupil", EYE, (.0038, .0038), .0038),
             _disc("Signer eye", EYE + (.0025, .0032), (.0016, .0016), .0043), _lid(), _lashes(), _brow()]
     return [*left, *(mirrored(part) for part in left), _inside(), _teeth(), _lip(upper=True), _lip(upper=False)]
@@ -113,8 +113,8 @@ def _brow() -> Part:
         "browDownLeft": draw(-.0085, -.0035, .003)})
 
 
-def _line(u: np.ndarray, *, wide: float = 1.0, left: tuple[float, float] = (0, 0),
-          right: tuple[float, float] = (0, 0)) -> tuple[np.ndarray, np.ndarray]:
+def _line(u: np.ndarray, wide: float, left: tuple[float, float],
+          right: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
     """The line between the lips from right to left, across and up; corners moved by `left` and `right`."""
     x = 2 * u - 1
     to_left, to_right = np.clip(x, 0, 1) ** 2, np.clip(-x, 0, 1) ** 2
@@ -126,10 +126,11 @@ def _line(u: np.ndarray, *, wide: float = 1.0, left: tuple[float, float] = (0, 0
 Mouth = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
 
 
-def _mouth(gap: float = 0.0, forward: float = 0.0, **line: object) -> Mouth:
+def _mouth(gap: float = 0.0, forward: float = 0.0, *, wide: float = 1.0, left: tuple[float, float] = (0, 0),
+           right: tuple[float, float] = (0, 0)) -> Mouth:
     """A form of the mouth: across, up of the upper and of the lower lip's line, and out."""
     def at(u: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        x, z = _line(u, **line)  # type: ignore[arg-type]
+        x, z = _line(u, wide, left, right)
         arc = np.sqrt(np.maximum(1 - (2 * u - 1) ** 2, 0))
         return x, z + .45 * gap * arc, z - .55 * gap * arc, forward * np.sqrt(arc)
     return at
@@ -189,6 +190,6 @@ def _teeth() -> Part:
     """The upper teeth: a strip behind the upper lip that comes out from under it as the mouth opens."""
     def place(mouth: Mouth, u: np.ndarray, v: np.ndarray) -> np.ndarray:
         x, above, below, out = mouth(.5 + .78 * (u - .5))
-        return on_face(x, above + np.minimum(above - below, .0075) * -v + .0006, out + .0026)
+        return on_face(x, above - np.minimum(above - below, .002) * v + .0006, out + .0026)
 
     return _turned(_of_mouth("Signer teeth", 17, 3, False, place, lambda u, v: .26 * v))

@@ -30,7 +30,7 @@ def hand() -> Part:
     for column, finger in enumerate(FINGERS, 1):
         joints = finger_joints(finger)
         root = np.array(CARPALS[finger], float) if finger in CARPALS else joints[0] - .5 * (joints[1] - joints[0])
-        share = along(vertices, [root, *joints], BENDS[finger]) * owner[:, [column]]
+        share = along(vertices, np.array([root, *joints]), BENDS[finger]) * owner[:, [column]]
         weights["hand.L"] = weights["hand.L"] + share[:, 0]
         for i in (1, 2, 3):
             weights[_bone(finger, i)] = share[:, i]
@@ -69,8 +69,8 @@ def _finger(finger: str, points: np.ndarray) -> np.ndarray:
 
 def _palm(points: np.ndarray) -> np.ndarray:
     """Distance from the palm: wrist, metacarpals, the balls of the thumb and of the little finger."""
-    wrist = [cone(points, (-32, at, 0), (12, at, 0), 15.5, 18) for at in (9, -9)]
-    whole = blend(*wrist, 10)
+    whole = blend(cone(points, (-32, 9, 0), (12, 9, 0), 15.5, 18),
+                  cone(points, (-32, -9, 0), (12, -9, 0), 15.5, 18), 10)
     for finger, knuckle in KNUCKLES.items():
         end = np.array(knuckle, float) - (2, 0, 1)
         whole = blend(whole, cone(points, CARPALS[finger], end, 13.5, RADII[finger][0] + 1), 9)

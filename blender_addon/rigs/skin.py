@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 LEAST = .02  # smaller shares of a bone are dropped
 MOST_BONES = 4  # per vertex; game engines take no more
@@ -53,7 +54,7 @@ def rigid(vertices: np.ndarray, bone: str) -> dict[str, np.ndarray]:
     return {bone: np.ones(len(vertices))}
 
 
-def along(points: np.ndarray, joints: Sequence[Sequence[float]], widths: Sequence[float]) -> np.ndarray:
+def along(points: np.ndarray, joints: ArrayLike, widths: Sequence[float]) -> np.ndarray:
     """How points `(N, 3)` are shared `(N, B)` by the B bones between B + 1 joints.
 
     At an inner joint, one bone passes to the next over `widths` to either side (B - 1 of them), measured along.

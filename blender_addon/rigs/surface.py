@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 COARSE = 4  # cells along each side of a block that is sampled once
 NEAR = 6.0  # cells: a block is sampled in full if the surface is so near to its middle
@@ -26,7 +27,7 @@ def cut(first: np.ndarray, second: np.ndarray, width: float) -> np.ndarray:
     return -blend(-first, -second, width)
 
 
-def cone(points: np.ndarray, start: Sequence[float], end: Sequence[float], radius: float,
+def cone(points: np.ndarray, start: ArrayLike, end: ArrayLike, radius: float,
          radius_at_end: float | None = None) -> np.ndarray:
     """A line with round ends, thick as the radii say."""
     a, b = np.asarray(start, points.dtype), np.asarray(end, points.dtype)
@@ -94,7 +95,7 @@ def net(distance: Distance, low: Sequence[float], high: Sequence[float], step: f
             cell = at.copy()
             cell[:, i] -= di
             cell[:, j] -= dj
-            around.append(np.ravel_multi_index(cell.T, cells))
+            around.append(np.ravel_multi_index(tuple(cell.T), tuple(cells)))
             np.add.at(total, around[-1], crossing)
             np.add.at(count, around[-1], 1)
         quad = np.stack(around, -1)
@@ -102,9 +103,9 @@ def net(distance: Distance, low: Sequence[float], high: Sequence[float], step: f
     used = np.flatnonzero(count)
     number = np.full(len(count), -1)
     number[used] = np.arange(len(used))
-    vertices = np.asarray(low) + step * total[used] / count[used, None]
+    vertices: np.ndarray = np.asarray(low, float) + step * total[used] / count[used, None]
     for _ in range(2):  # the mean of crossings lies a little inside of a curved surface
-        vertices -= distance(vertices)[:, None] * gradient(distance, vertices, step / 10)
+        vertices = vertices - distance(vertices)[:, None] * gradient(distance, vertices, step / 10)
     return vertices, number[np.concatenate(quads)]
 
 
