@@ -11,6 +11,7 @@ import numpy as np
 
 from . import gaps
 from .points import FACE_JOINTS, Points
+from .reach import arm_lengths, reaching
 from .rest import FORWARD, LEFT, UP, direction, head, hinge, part_way, swung, turn
 from .rotations import about, continuous, to_matrices, to_quaternions, unit
 from .skeleton import SIDES, Skeleton
@@ -25,7 +26,7 @@ FOREARM = .5  # the forearm's share of the hand's roll
 PRONATION = 2.1  # radians from the thumb's middle position: no forearm turns farther
 
 
-def body(points: Points, skeleton: Skeleton) -> dict[str, np.ndarray]:
+def body(points: Points, skeleton: Skeleton, *, reach: bool = False) -> dict[str, np.ndarray]:
     """Turns of torso, head and arms, without the forearms' twist and the hands.
 
     Parameters
@@ -34,6 +35,8 @@ def body(points: Points, skeleton: Skeleton) -> dict[str, np.ndarray]:
         Of T frames.
     skeleton : Skeleton
         At rest.
+    reach : bool
+        Bring hands to where they were seen, though the arms are of other proportions.
 
     Returns
     -------
@@ -46,7 +49,7 @@ def body(points: Points, skeleton: Skeleton) -> dict[str, np.ndarray]:
         turns["head"] = top
         turns["neck"] = part_way(chest, top, NECK)
     for side in SIDES:
-        turns |= arm(points, skeleton, side, chest)
+        turns |= arm(points, skeleton, side, chest, reach)
     return turns
 
 
@@ -91,7 +94,7 @@ def _head(points: Points) -> np.ndarray | None:
     return turn((up, across), (np.array([0, -np.sin(BOW), np.cos(BOW)]), LEFT))
 
 
-def arm(points: Points, skeleton: Skeleton, side: str, chest: np.ndarray) -> dict[str, np.ndarray]:
+def arm(points: Points, skeleton: Skeleton, side: str, chest: np.ndarray, reach: bool) -> dict[str, np.ndarray]:
     """Upper arm and forearm: the elbow is a hinge, so that its plane says how the upper arm is rolled."""
     shoulder, elbow, wrist = (f"{joint}.{side}" for joint in ("shoulder", "elbow", "wrist"))
     if not points.has(shoulder, elbow) or f"upper_arm.{side}" not in skeleton.roles:
@@ -103,6 +106,12 @@ def arm(points: Points, skeleton: Skeleton, side: str, chest: np.ndarray) -> dic
         # A seen hand's own wrist is the better one: its network looks at the hand in full resolution.
         end = points.at.get(f"hand.{side}", points.at[wrist])
         lower = end - points.at[elbow]
+        lengths = arm_lengths(skeleton, side)
+        if reach and lengths is not None and points.has("shoulder.L", "shoulder.R"):
+            across = points.at["shoulder.L"] - points.at["shoulder.R"]
+            width = float(np.median(np.linalg.norm(across, axis=-1)))
+            upper, lower = reaching(upper, lower, lengths, width, 1 - points.away[side])
+            turns["upper_arm"] = swung(chest, rest_upper, upper)
         turns["upper_arm"] = _rolled(turns["upper_arm"], unit(upper), unit(lower), hinge(skeleton, side))
         if f"forearm.{side}" in skeleton.roles:
             turns["forearm"] = swung(turns["upper_arm"], direction(skeleton, "forearm", side), lower)

@@ -37,7 +37,7 @@ class Points:
     seen : mapping of str to np.ndarray
         `(T,)` bool of the same joints.
     away : mapping of str to np.ndarray
-        `(T,)` per side: 1 where a hand was not seen for so long that it is at rest, softly 0 elsewhere.
+        `(T,)` per side: 1 where a hand was not seen for so long that it is at rest, or never; softly 0 elsewhere.
     held : mapping of str to tuple
         Part to the spans in which it is held, or a joint of it; nothing of joints that were never seen.
     """
@@ -85,7 +85,8 @@ def points(tracks: Tracks, smoothing: float, longest_gap: float) -> Points:
     longest, ease = longest_gap * fps, gaps.EASE * fps
     held = {part: _held([visible[joint] for joint in joints if joint in visible], longest)
             for part, joints in PARTS.items()}
-    away = {side: gaps.waiting(held[part], frames, ease) for side, part in (("L", "left_hand"), ("R", "right_hand"))}
+    away = {side: gaps.waiting(held[part], frames, ease) if f"hand.{side}" in at else np.ones(frames)
+            for side, part in (("L", "left_hand"), ("R", "right_hand"))}
     return Points(fps, _closed(at, visible, longest, ease, away), visible, away, held)
 
 

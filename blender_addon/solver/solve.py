@@ -30,8 +30,8 @@ class Solving:
     Attributes
     ----------
     mode : {"anatomical", "follow"}
-        "anatomical": fingers bend as fingers can, with limits, and the palm is corrected by them. "follow": bones point
-        exactly where the points are.
+        "anatomical": fingers bend as fingers can, with limits, and the palm is corrected by them; hands keep their
+        place, though the arms are of other proportions. "follow": bones point exactly where the points are.
     smoothing : float
         Seconds: standard deviation of the Gaussian on the points (0.06 is 1.5 frames at 25 fps). 0 is off.
     longest_gap : float
@@ -70,7 +70,7 @@ def solve(tracks: Tracks, skeleton: Skeleton, solving: Solving = Solving()) -> M
     """
     _check(tracks, skeleton, solving)
     found = points(tracks, solving.smoothing, solving.longest_gap)
-    turns = body(found, skeleton)
+    turns = body(found, skeleton, reach=solving.mode == ANATOMICAL)
     bones: dict[int, np.ndarray] = {}
     for side in SIDES:
         if HANDS[side] in solving.parts:

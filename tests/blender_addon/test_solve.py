@@ -358,3 +358,45 @@ def test_real_files_move_without_jumps(lexicon_files: list[Path]) -> None:
         assert np.isfinite(motion.quaternions).all()
         for name, most in (("spine.003", 5), ("spine.006", 8), ("upper_arm.L", 45), ("upper_arm.R", 45)):
             assert np.degrees(steps[:, motion.bones.index(name)]).max() < most
+
+
+def longer_arms(skeleton: Skeleton, times: float) -> Skeleton:
+    """The same skeleton with forearms and upper arms of other lengths; all else moves along."""
+    heads, tails = skeleton.heads.copy(), skeleton.tails.copy()
+    for bone, parent in enumerate(skeleton.parents):
+        if parent >= 0:
+            heads[bone] += tails[parent] - skeleton.tails[parent]
+        along = skeleton.tails[bone] - skeleton.heads[bone]
+        arm = skeleton.bones[bone].startswith(("upper_arm", "forearm"))
+        tails[bone] = heads[bone] + along * (times if arm else 1)
+    return replace(skeleton, heads=heads, tails=tails)
+
+
+def wrists(skeleton: Skeleton, motion: Motion, frames: int = FRAMES) -> np.ndarray:
+    """`(T, 2, 3)` from each shoulder."""
+    quaternions = {skeleton.bones.index(name): motion.quaternions[:, i] for i, name in enumerate(motion.bones)}
+    heads = skeleton.posed(quaternions, frames)[1]
+    hands, shoulders = (heads[:, [skeleton.roles[f"{role}.{side}"] for side in SIDES]] for role in ("hand", "upper_arm"))
+    return hands - shoulders
+
+
+@pytest.mark.parametrize("times", [.85, 1.15])
+def test_hands_keep_their_place_on_arms_of_other_lengths(times: float) -> None:
+    skeleton, _, seen = truth()
+    other = longer_arms(skeleton, times)
+    wanted = wrists(skeleton, solve(seen, skeleton, EXACT))[..., [0, 2]]
+    error = {mode: np.linalg.norm(wrists(other, solve(seen, other, Solving(mode, smoothing=0)))[..., [0, 2]] - wanted,
+                                  axis=-1) for mode in ("follow", "anatomical")}
+    assert error["anatomical"].mean() < .4 * error["follow"].mean()
+    turned = degrees_between(directions(other, solve(seen, other, Solving(smoothing=0)), ["upper_arm.L", "forearm.L"]),
+                             directions(skeleton, solve(seen, skeleton, EXACT), ["upper_arm.L", "forearm.L"]))
+    assert turned.max() < 18
+
+
+def test_an_arm_whose_hand_was_never_seen_points_where_its_points_are() -> None:
+    skeleton, _, seen = truth()
+    other, lost = longer_arms(skeleton, 1.15), lose_hand(seen, slice(None))
+    roles = ["upper_arm.R", "forearm.R"]
+    made, wanted = (directions(rig, solve(lost, rig, Solving(mode, smoothing=0)), roles)
+                    for rig, mode in ((other, "anatomical"), (skeleton, "follow")))
+    assert degrees_between(made, wanted).max() < .01
