@@ -17,6 +17,7 @@ import numpy as np
 from ..animation import keys
 from ..animation.apply import apply_motion, key_frames
 from ..animation.evaluation import axes_of, sampled
+from ..animation.obstacles import check_editable
 from ..animation.space import skeleton_of
 from ..animation.state import remember, restore
 from ..errors import AddonError
@@ -73,6 +74,7 @@ def drive_generated(context: bpy.types.Context, armature: bpy.types.Object, moti
     bones : mapping of str to str, optional
         The same as there; without, they are matched by name.
     """
+    check_editable(armature)
     bones = bones or match([bone.name for bone in armature.data.bones], {}).bones
     skeleton = skeleton_of_generated(armature, bones)
     at = {bone: i for i, bone in enumerate(skeleton.bones)}

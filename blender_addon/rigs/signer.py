@@ -47,9 +47,9 @@ def build_signer(context: Any, name: str = "Signer") -> Any:
 
 def _select(layer: Any, active: Any, chosen: Sequence[Any]) -> None:
     """Make objects the selected ones, and one the active one."""
+    layer.objects.active = active  # first: what was just linked is in the layer only after this
     for thing in layer.objects:
         thing.select_set(thing in chosen)
-    layer.objects.active = active
 
 
 def _armature(context: Any, name: str) -> Any:
@@ -133,7 +133,8 @@ def _material(name: str) -> Any:
     colour, roughness = MATERIALS[name]
     material = bpy.data.materials.new(name)
     material.diffuse_color, material.roughness = (*colour, 1), roughness  # as solid view shows it
-    material.use_nodes = True
+    if material.node_tree is None:  # before Blender 5
+        material.use_nodes = True
     shader = next(node for node in material.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
     shader.inputs["Base Color"].default_value = (*colour, 1)
     shader.inputs["Roughness"].default_value = roughness

@@ -104,7 +104,8 @@ def _backdrop(height: float) -> Any:
     mesh.polygons.foreach_set("use_smooth", [True] * len(mesh.polygons))
     material = bpy.data.materials.new("Backdrop")
     material.diffuse_color = (*BACKGROUND, 1)
-    material.use_nodes = True
+    if material.node_tree is None:  # before Blender 5
+        material.use_nodes = True
     shader = next(node for node in material.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
     shader.inputs["Base Color"].default_value = (*BACKGROUND, 1)
     shader.inputs["Roughness"].default_value = 1.0
