@@ -376,8 +376,8 @@ def wrists(skeleton: Skeleton, motion: Motion, frames: int = FRAMES) -> np.ndarr
     """`(T, 2, 3)` from each shoulder."""
     quaternions = {skeleton.bones.index(name): motion.quaternions[:, i] for i, name in enumerate(motion.bones)}
     heads = skeleton.posed(quaternions, frames)[1]
-    hands, shoulders = (heads[:, [skeleton.roles[f"{role}.{side}"] for side in SIDES]] for role in ("hand", "upper_arm"))
-    return hands - shoulders
+    first, last = ([skeleton.roles[f"{role}.{side}"] for side in SIDES] for role in ("upper_arm", "hand"))
+    return heads[:, last] - heads[:, first]
 
 
 @pytest.mark.parametrize("times", [.85, 1.15])
