@@ -2,7 +2,7 @@
 """Strips of the NLA read one by one, and joined into one take with the ways between them."""
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -11,15 +11,16 @@ import numpy as np
 
 from ..errors import AddonError
 from ..posefile import PoseFile
+from ..rigs.rigify import drive_generated, is_generated, skeleton_of_generated
 from ..solver.rotations import to_matrices
-from . import keys, obstacles, readback
+from . import generated, keys, obstacles, readback
 from .apply import finish, new_action, put_back_later
+from .correction import solved
 from .evaluation import axes_of, sampled
 from .joining import joined, spans
 from .space import inheriting, local_rotations, skeleton_of, turned
 from .state import remember, restore
 from .take import check_range, keypoints_from, scene_fps
-from .write_back import solved
 
 Curve = tuple[str, int]  # data path, channel
 
@@ -144,11 +145,13 @@ def join(context: bpy.types.Context, armature: bpy.types.Object, bones: Mapping[
     if skeleton.bones != parts.bones:
         raise AddonError(f"the bones of {armature.name} have changed since its strips were read: try again")
     layout = spans([len(part.axes) for part in parts.parts], result)
+    if is_generated(armature):
+        return _join_generated(context, armature, bones, parts, result, layout, name, mode)
     made, driven = solved(skeleton, result, mode)
     local = [local_rotations(skeleton, inherits, part.axes) for part in parts.parts]
     rotations, axes = joined(layout, made, [part.axes for part in parts.parts], local)
     quaternions, _ = turned(skeleton, inherits, rotations, axes, driven)
-    frames = parts.start + np.arange(len(made)) * (scene_fps(context.scene) / result.fps)
+    frames = _scene_frames(context.scene, parts, result)
     with ExitStack() as undo:
         state, old = put_back_later(context, armature, undo)
         action = new_action(name, undo)
@@ -167,6 +170,26 @@ def join(context: bpy.types.Context, armature: bpy.types.Object, bones: Mapping[
         old.use_fake_user = True
     finish(context.scene, action, (frames[0], frames[-1]), notes)
     return action
+
+
+def _join_generated(context: bpy.types.Context, armature: bpy.types.Object, bones: Mapping[str, str], parts: Parts,
+                    result: PoseFile, layout: list[tuple[int, int]], name: str, mode: str) -> bpy.types.Action:
+    """The same on the controls of a rig that Rigify generated: both arms by FK."""
+    skeleton = skeleton_of_generated(armature, bones)
+    made, _ = solved(skeleton, result, mode)
+    own = [generated.controls_of(armature, bones, skeleton, part.axes) for part in parts.parts]
+    every = np.ones(len(skeleton.bones), bool)
+    _, axes = joined(layout, made, own, [local_rotations(skeleton, every, axes) for axes in own])
+    motion = generated.motion_of(skeleton, axes, result.fps)
+    action = drive_generated(context, armature, motion, float(parts.start), name, bones=bones)
+    slot = keys.ensure_slot(action, armature)
+    keyed = {curve.data_path for curve in keys.curves(action, slot)}
+    _write_others(action, slot, parts, layout, _scene_frames(context.scene, parts, result), set(skeleton.bones), keyed)
+    return action
+
+
+def _scene_frames(scene: bpy.types.Scene, parts: Parts, result: PoseFile) -> np.ndarray:
+    return parts.start + np.arange(len(result.data)) * (scene_fps(scene) / result.fps)
 
 
 def _frames(strip: bpy.types.NlaStrip) -> np.ndarray:
@@ -211,10 +234,11 @@ def _write_rotations(action: bpy.types.Action, slot: bpy.types.ActionSlot | None
 
 
 def _write_others(action: bpy.types.Action, slot: bpy.types.ActionSlot | None, parts: Parts,
-                  layout: list[tuple[int, int]], frames: np.ndarray, turning: set[str]) -> None:
+                  layout: list[tuple[int, int]], frames: np.ndarray, turning: set[str],
+                  keyed: Collection[str] = ()) -> None:
     """All other curves of the strips, in straight lines across the ways between."""
     for path, channel in sorted({curve for part in parts.parts for curve in part.curves}):
-        if ".rotation_" in path and obstacles.bones_of([path]) & turning:
+        if path in keyed or ".rotation_" in path and obstacles.bones_of([path]) & turning:
             continue
         found = [(begin, part.curves[path, channel]) for (begin, _), part in zip(layout, parts.parts)
                  if (path, channel) in part.curves]

@@ -9,23 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
 
 import bpy
 import numpy as np
 
-from ..errors import AddonError
 from ..posefile import PoseFile
-from ..solver.skeleton import Skeleton
-from ..solver.solve import Solving, solve
-from ..tracks import Reading, tracks
-from . import channels, keys, obstacles, readback
+from ..rigs.rigify import is_generated
+from ..solver.rotations import to_matrices
+from . import channels, generated, keys, obstacles, readback
 from .apply import finish, new_action, put_back_later
+from .correction import UNCHANGED, Asked, Rewriting, corrections
 from .evaluation import axes_of, sampled
 from .space import inheriting, local_rotations, skeleton_of, turned
 from .splice import splice
-
-UNCHANGED = .01  # degrees: a bone that no frame turns by more keeps its keys
 
 
 def write_back(context: bpy.types.Context, armature: bpy.types.Object, bones: Mapping[str, str], baked: PoseFile,
@@ -34,7 +30,8 @@ def write_back(context: bpy.types.Context, armature: bpy.types.Object, bones: Ma
     """Write a correction of a take, as a copy of its action that the armature plays from then on.
 
     In the copy only rotations of the driven bones are replaced, between the first and the last frame; other curves,
-    keys outside and the bones' rotation modes stay. The old action is kept, with a fake user.
+    keys outside and the bones' rotation modes stay. A generated Rigify rig's controls are written, and its arms
+    switched to FK in these frames. The old action is kept, with a fake user.
 
     Parameters
     ----------
@@ -43,7 +40,7 @@ def write_back(context: bpy.types.Context, armature: bpy.types.Object, bones: Ma
     armature : bpy.types.Object
         That plays the take.
     bones : mapping of str to str
-        Role to bone name.
+        Role to bone name; of a generated Rigify rig, to the control's.
     baked : PoseFile
         What `take.keypoints_of` read of the take.
     refined : PoseFile
@@ -68,75 +65,51 @@ def write_back(context: bpy.types.Context, armature: bpy.types.Object, bones: Ma
         If the two do not match, a bone is gone, or nothing moves; everything is as it was then.
     """
     obstacles.check_editable(armature)
-    skeleton, inherits = skeleton_of(armature, bones), inheriting(armature)
-    correction = corrections(skeleton, baked, refined, mode)
     frames = np.arange(first, first + len(baked.data))
-    original = axes_of(sampled(context, armature, frames))
-    local = local_rotations(skeleton, inherits, original)
-    chosen = {skeleton.roles[role] for role in (skeleton.roles if roles is None else roles) if role in skeleton.roles}
-    chosen &= correction.bones
-    quaternions, axes = turned(skeleton, inherits, local, correction.turns @ original, chosen)
-    new = local_rotations(skeleton, inherits, axes)
-    changed = [bone for bone in sorted(chosen) if readback.degrees(new[:, bone], local[:, bone]).max() > UNCHANGED]
+    asked = Asked(bones, set(bones if roles is None else roles), mode)
+    make = generated.rewriting if is_generated(armature) else rewriting
+    new = make(context, armature, asked, baked, refined, frames)
     with ExitStack() as undo:
         _, old = put_back_later(context, armature, undo)
         action, slot = _copied(armature, name, undo)
         extent = tuple(old.curve_frame_range) if old else (first, int(frames[-1]))
-        for bone in changed:
-            channel = channels.rotation(armature.pose.bones[skeleton.bones[bone]])
-            span = np.array([*frames], float)
-            before = keys.sample(action, slot, channel.path, span, channel.now)
-            splice(action, slot, channel.path, first, channels.values(channel, quaternions[bone], before), channel.now,
-                   extent, skeleton.bones[bone])
-        notes = readback.check(context, armature, skeleton, inherits, frames, changed, new[:, changed],
-                               local[:, changed]) if changed else ["the model changed nothing in these frames"]
+        for i, bone in enumerate(new.bones):
+            channel = channels.rotation(armature.pose.bones[bone])
+            before = keys.sample(action, slot, channel.path, frames, channel.now)
+            values = channels.values(channel, new.quaternions[:, i], before)
+            splice(action, slot, channel.path, first, values, channel.now, extent, bone)
+        for path, value in new.switches.items():
+            now = np.array([armature.path_resolve(path)], float)
+            splice(action, slot, path, first, np.full((len(frames), 1), value), now, extent)
+        notes = [*new.notes, *_check(context, armature, new, frames)]
         undo.pop_all()
     _take_over(armature, old, action)
     finish(context.scene, action, _span(old, frames), notes)
     return action
 
 
-@dataclass(frozen=True, eq=False)
-class Correction:
-    """How bones turn in space from one solution to the other.
-
-    Attributes
-    ----------
-    bones : set of int
-        That both have.
-    turns : np.ndarray
-        `(T, B, 3, 3)`, of all bones.
-    """
-
-    bones: set[int]
-    turns: np.ndarray
-
-
-def corrections(skeleton: Skeleton, baked: PoseFile, refined: PoseFile, mode: str) -> Correction:
-    """Solve both, without smoothing: what was smooth stays so."""
-    if baked.data.shape[:1] != refined.data.shape[:1]:
-        raise AddonError(f"the corrected take has {len(refined.data)} frames, the take {len(baked.data)}: "
-                         "nothing was written")
-    if baked.components != refined.components and _names(baked) != _names(refined):
-        raise AddonError("the corrected take has other keypoints than the take: nothing was written")
-    never = ~(baked.confidence > 0).any(0)  # what the armature lacks, the model may have made up
-    refined = replace(refined, confidence=np.where(never, 0, refined.confidence).astype(np.float32))
-    before, first = solved(skeleton, baked, mode)
-    after, second = solved(skeleton, refined, mode)
-    return Correction(first & second, after @ before.swapaxes(-1, -2))
+def rewriting(context: bpy.types.Context, armature: bpy.types.Object, asked: Asked, baked: PoseFile, refined: PoseFile,
+              frames: np.ndarray) -> Rewriting:
+    """A correction as rotations of an armature's bones; parameters and errors are those of `write_back`."""
+    skeleton, inherits = skeleton_of(armature, asked.bones), inheriting(armature)
+    correction = corrections(skeleton, baked, refined, asked.mode)
+    original = axes_of(sampled(context, armature, frames))
+    local = local_rotations(skeleton, inherits, original)
+    chosen = correction.bones & {bone for role, bone in skeleton.roles.items() if role in asked.roles}
+    quaternions, axes = turned(skeleton, inherits, local, correction.turns @ original, chosen)
+    new = local_rotations(skeleton, inherits, axes)
+    changed = [bone for bone in sorted(chosen) if readback.degrees(new[:, bone], local[:, bone]).max() > UNCHANGED]
+    return Rewriting(tuple(skeleton.bones[bone] for bone in changed),
+                     np.stack([quaternions[bone] for bone in changed], 1) if changed else np.empty((len(frames), 0, 4)),
+                     local[:, changed])
 
 
-def solved(skeleton: Skeleton, pose: PoseFile, mode: str) -> tuple[np.ndarray, set[int]]:
-    """Axes `(T, B, 3, 3)` of all bones as the keypoints have them, and which bones these drive."""
-    parts = Solving().parts - {"face"}
-    motion = solve(tracks(pose, Reading(depth=float(pose.width))), skeleton,
-                   Solving(mode, smoothing=0, longest_gap=len(pose.data) / pose.fps, parts=parts))
-    at = {skeleton.bones.index(bone): motion.quaternions[:, i] for i, bone in enumerate(motion.bones)}
-    return skeleton.posed(at, len(pose.data))[0], set(at)
-
-
-def _names(pose: PoseFile) -> list[tuple[str, tuple[str, ...]]]:
-    return [(part.name, part.points) for part in pose.components]
+def _check(context: bpy.types.Context, armature: bpy.types.Object, new: Rewriting, frames: np.ndarray) -> list[str]:
+    if not new.bones:
+        return ["the model changed nothing in these frames"]
+    skeleton = skeleton_of(armature, {})
+    return readback.check(context, armature, skeleton, inheriting(armature), frames,
+                          [skeleton.bones.index(bone) for bone in new.bones], to_matrices(new.quaternions), new.before)
 
 
 def _copied(armature: bpy.types.Object, name: str,

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How bones turn in space from keypoints as they were to keypoints as they are now."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ..errors import AddonError
+from ..posefile import PoseFile
+from ..solver.skeleton import Skeleton
+from ..solver.solve import Solving, solve
+from ..tracks import Reading, tracks
+
+UNCHANGED = .01  # degrees: a bone that no frame turns by more keeps its keys
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be written.
+
+    Attributes
+    ----------
+    bones : mapping of str to str
+        Role to bone name.
+    roles : set of str
+        Which of them.
+    mode : str
+        As in `Solving`.
+    """
+
+    bones: Mapping[str, str]
+    roles: set[str]
+    mode: str
+
+
+@dataclass(frozen=True, eq=False)
+class Rewriting:
+    """Rotations for a take.
+
+    Attributes
+    ----------
+    bones : tuple of str
+        N of them.
+    quaternions : np.ndarray
+        `(T, N, 4)` in the bones' own rest axes.
+    before : np.ndarray
+        `(T, N, 3, 3)`: the rotations until now.
+    switches : mapping of str to float
+        Data path of a property, and its value in these frames.
+    notes : tuple of str
+        For the user.
+    """
+
+    bones: tuple[str, ...]
+    quaternions: np.ndarray
+    before: np.ndarray
+    switches: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Correction:
+    """How bones turn in space from one solution to the other.
+
+    Attributes
+    ----------
+    bones : set of int
+        That both have.
+    turns : np.ndarray
+        `(T, B, 3, 3)`, of all bones.
+    """
+
+    bones: set[int]
+    turns: np.ndarray
+
+
+def corrections(skeleton: Skeleton, baked: PoseFile, refined: PoseFile, mode: str) -> Correction:
+    """Solve both, without smoothing: what was smooth stays so."""
+    if baked.data.shape[:1] != refined.data.shape[:1]:
+        raise AddonError(f"the corrected take has {len(refined.data)} frames, the take {len(baked.data)}: "
+                         "nothing was written")
+    if baked.components != refined.components and _names(baked) != _names(refined):
+        raise AddonError("the corrected take has other keypoints than the take: nothing was written")
+    never = ~(baked.confidence > 0).any(0)  # what the armature lacks, the model may have made up
+    refined = replace(refined, confidence=np.where(never, 0, refined.confidence).astype(np.float32))
+    before, first = solved(skeleton, baked, mode)
+    after, second = solved(skeleton, refined, mode)
+    return Correction(first & second, after @ before.swapaxes(-1, -2))
+
+
+def solved(skeleton: Skeleton, pose: PoseFile, mode: str) -> tuple[np.ndarray, set[int]]:
+    """Axes `(T, B, 3, 3)` of all bones as the keypoints have them, and which bones these drive."""
+    parts = Solving().parts - {"face"}
+    motion = solve(tracks(pose, Reading(depth=float(pose.width))), skeleton,
+                   Solving(mode, smoothing=0, longest_gap=len(pose.data) / pose.fps, parts=parts))
+    at = {skeleton.bones.index(bone): motion.quaternions[:, i] for i, bone in enumerate(motion.bones)}
+    return skeleton.posed(at, len(pose.data))[0], set(at)
+
+
+def _names(pose: PoseFile) -> list[tuple[str, tuple[str, ...]]]:
+    return [(part.name, part.points) for part in pose.components]
