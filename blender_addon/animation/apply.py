@@ -236,4 +236,6 @@ def finish(scene: bpy.types.Scene, action: bpy.types.Action, span: tuple[float, 
     action.frame_start, action.frame_end = float(span[0]), float(span[1])
     scene.frame_start = min(scene.frame_start, int(np.floor(span[0])))
     scene.frame_end = max(scene.frame_end, int(np.ceil(span[1])))
-    action[NOTES] = "\n".join(notes)
+    action.pop(NOTES, None)
+    if notes:
+        action[NOTES] = "\n".join(notes)

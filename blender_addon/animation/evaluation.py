@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import AddonError
 
+MOST = 4_000_000  # matrices, of 128 bytes each
 
 def sampled(context: bpy.types.Context, armature: bpy.types.Object, frames: np.ndarray) -> np.ndarray:
     """The bones' matrices at frames of the scene.
@@ -34,10 +35,14 @@ def sampled(context: bpy.types.Context, armature: bpy.types.Object, frames: np.n
     Raises
     ------
     AddonError
-        If the armature is shown in its rest position or is being edited: it has no pose then.
+        If the armature is shown in its rest position or is being edited (it has no pose then), or there is too much to
+        be read at once.
     """
     check_posed(armature)
     bones = len(armature.pose.bones)
+    if len(frames) * bones > MOST:
+        raise AddonError(f"{len(frames)} frames of {bones} bones are too many to be read at once: choose at most "
+                         f"{MOST // bones} frames")
     order = [armature.pose.bones.find(bone.name) for bone in armature.data.bones]
     out = np.empty((len(frames), bones, 16), np.float32)
     with _stage(context, armature) as scene:
@@ -54,7 +59,7 @@ def sampled(context: bpy.types.Context, armature: bpy.types.Object, frames: np.n
 
 def check_posed(armature: bpy.types.Object) -> None:
     """Whether an armature has a pose that can be read; errors are those of `sampled`."""
-    if armature.mode == "EDIT":
+    if armature.data.is_editmode:
         raise AddonError(f"{armature.name} is in Edit Mode: leave it (Tab) and try again")
     if armature.data.pose_position == "REST":
         raise AddonError(f"{armature.name} is shown in Rest Position: switch it to Pose Position "

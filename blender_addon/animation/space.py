@@ -34,7 +34,7 @@ def skeleton_of(armature: bpy.types.Object, bones: Mapping[str, str]) -> Skeleto
     """
     if armature.type != "ARMATURE":
         raise AddonError(f"{armature.name} is no armature: select one")
-    if armature.mode == "EDIT":
+    if armature.data.is_editmode:
         raise AddonError(f"{armature.name} is in Edit Mode: leave it (Tab) and try again")
     rest = list(armature.data.bones)
     names = [bone.name for bone in rest]

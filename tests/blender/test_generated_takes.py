@@ -112,7 +112,8 @@ def test_a_take_by_ik_becomes_fk_in_the_frames_written(rig: bpy.types.Object) ->
     assert degrees(after[4:8], before[4:8])[:, left].max() < .1
     assert degrees(after[4:8], before[4:8])[:, roles.index("hand.R")].min() > 1
     for path in SWITCHES:
-        values = keys.sample(new, keys.find_slot(new, slot.identifier) if slot else None, path, np.arange(1, 13), [9.0])
+        values = keys.sample(new, keys.find_slot(new, slot.identifier) if slot else None, path, np.arange(1, 13),
+                             np.array([9.0]))
         assert values[:, 0].tolist() == [0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 0]
 
 

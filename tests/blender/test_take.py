@@ -10,7 +10,7 @@ import pytest
 from pose_format import Pose
 
 from blender_addon import posefile
-from blender_addon.animation import keys
+from blender_addon.animation import evaluation, keys
 from blender_addon.animation.apply import apply_motion
 from blender_addon.animation.take import keypoints_of
 from blender_addon.errors import AddonError
@@ -175,6 +175,17 @@ def test_an_armature_without_a_pose_or_without_arms_is_refused() -> None:
     bpy.ops.object.mode_set(mode="EDIT")
     with pytest.raises(AddonError, match="Edit Mode"):
         taken(armature, 1, 1)
+    twin = bpy.data.objects.new("Twin", armature.data)  # in object mode, but its bones are being edited
+    with pytest.raises(AddonError, match="Twin is in Edit Mode"):
+        taken(twin, 1, 1)
+
+
+def test_more_than_the_memory_holds_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    armature = signer()
+    monkeypatch.setattr(evaluation, "MOST", 3 * len(armature.pose.bones))
+    assert len(taken(armature, 1, 3).data) == 3
+    with pytest.raises(AddonError, match=r"choose at most 3 frames"):
+        taken(armature, 1, 4)
 
 
 def test_the_model_takes_them_and_leaves_a_clean_take_as_it_is(tmp_path: Path) -> None:
