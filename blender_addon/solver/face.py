@@ -38,6 +38,8 @@ WIDE, NARROW = .25, .35  # change of a half mouth, in terms of itself
 LIFT = .03  # of a corner of the mouth: less is a stretch, more a smile
 RAISE, LOWER = .05, .05  # of a brow
 JAW_STILL, WIDE_STILL, BROW_STILL, LID_STILL = .015, .04, .01, .12
+WINK = .3, .7  # difference between the lids: below the first it is noise, from the second on a wink
+BLINK = .3  # seconds
 SMOOTHING = .03  # seconds: standard deviation. A blink takes .1 to .3
 
 
@@ -92,8 +94,8 @@ def face_shapes(tracks: Tracks) -> dict[str, np.ndarray]:
     jaw = _jaw(face)
     shapes = {} if jaw is None else {"jawOpen": jaw}
     shapes |= _mouth(face, jaw)
-    for side in ("Left", "Right"):
-        shapes |= _lids(face, side)
+    lids = _lids(face, "Left") | _lids(face, "Right")
+    shapes |= _together(lids, round(BLINK * face.fps)) if len(lids) == 2 else lids
     shapes |= _brows(face)
     return shapes
 
@@ -157,6 +159,16 @@ def _lids(face: _Face, side: str) -> dict[str, np.ndarray]:
     opened = np.clip(_percentile_around(apart, 85, round(AROUND * face.fps)), *EYE_OPEN)
     closed = float(np.clip(np.percentile(apart / opened, 1), *EYE_CLOSED))
     return {f"eyeBlink{side}": _share(1 - apart / opened, LID_STILL, 1 - closed)}
+
+
+def _together(lids: dict[str, np.ndarray], reach: int) -> dict[str, np.ndarray]:
+    """Both lids of a blink: people blink with both eyes, and a model or a detector moves each for itself. What differs
+    little in the frames up to `reach` before and after is taken for noise; a wink stays one.
+    """
+    left, right = lids["eyeBlinkLeft"], lids["eyeBlinkRight"]
+    mean, apart = (left + right) / 2, (left - right) / 2
+    apart = apart * _share(_percentile_around(2 * np.abs(apart), 100, reach), *WINK)
+    return {"eyeBlinkLeft": np.clip(mean + apart, 0, 1), "eyeBlinkRight": np.clip(mean - apart, 0, 1)}
 
 
 def _brows(face: _Face) -> dict[str, np.ndarray]:

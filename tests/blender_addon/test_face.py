@@ -86,12 +86,21 @@ def test_each_eye_blinks_for_itself(side: str) -> None:
     assert not any(v.any() for name, v in shapes.items() if name != f"eyeBlink{side}")
 
 
+def test_eyes_that_differ_a_little_blink_together() -> None:
+    tracks = blinking(blinking(at_rest(50), "Left", slice(20, 26)), "Right", slice(20, 26), share=.8)
+    shapes = face_shapes(tracks)
+    assert shapes["eyeBlinkLeft"].max() > .5
+    np.testing.assert_allclose(shapes["eyeBlinkLeft"], shapes["eyeBlinkRight"], atol=.02)
+
+
 def test_a_blink_of_three_frames_is_seen() -> None:
     assert face_shapes(blinking(at_rest(50), "Left", slice(20, 23)))["eyeBlinkLeft"].max() > .6
 
 
 def test_half_a_blink_is_half_on() -> None:
-    tracks = blinking(blinking(at_rest(100), "Left", slice(20, 26)), "Left", slice(60, 66), share=.5)
+    tracks = at_rest(100)
+    for side in ("Left", "Right"):
+        tracks = blinking(blinking(tracks, side, slice(20, 26)), side, slice(60, 66), share=.5)
     assert .2 < face_shapes(tracks)["eyeBlinkLeft"][63] < .7
 
 
