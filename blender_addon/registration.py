@@ -10,8 +10,8 @@ from .interface import (
     export_operators,
     handlers,
     import_operators,
-    known,
     messages,
+    model_texts,
     panels,
     preferences,
     properties,
@@ -52,7 +52,7 @@ def unregister() -> None:
     checking.forget()
     engine.stop()
     messages.forget()
-    known.texts.clear()
+    model_texts.forget()
     handlers.unregister()
     import_operators.unregister()
     properties.unregister()

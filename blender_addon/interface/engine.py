@@ -35,7 +35,7 @@ def arguments(context: bpy.types.Context) -> dict[str, object]:
     chosen = preferences.of(context)
     if chosen is None:
         return {}
-    model = bpy.path.abspath(chosen.model.strip())
+    model = preferences.model(context)
     return {"device": chosen.device.strip() or "cpu", **({"model": model} if model else {})}
 
 

@@ -47,14 +47,16 @@ def code_of(typed: str) -> str:
 
 
 def suggested_texts(typed: str, language: str) -> Iterator[tuple[str, str]]:
-    """Known texts that contain what was typed, and what they are: those of the language's code, or of all (`und`)."""
-    needle, count = typed.strip().lower(), 0
-    for one in texts:
-        if needle in one.text.lower() and (language == "und" or one.language in (language, "und")):
-            yield one.text, f"{shown(one.language)}, {one.notation}"
-            count += 1
-            if count == MOST_SUGGESTIONS:
-                return
+    """Known texts that contain what was typed, and what they are: those of the language's code, or of all (`und`).
+
+    What was typed comes first, if it is not one of them.
+    """
+    needle = typed.strip().lower()
+    found = [(one.text, f"{shown(one.language)}, {one.notation}") for one in texts
+             if needle in one.text.lower() and (language == "und" or one.language in (language, "und"))]
+    if needle and all(text != typed for text, _ in found):
+        yield typed, "as it was typed" if texts else ""  # an empty list of suggestions looks like an error
+    yield from found[:MOST_SUGGESTIONS]
 
 
 def suggested_languages(typed: str) -> Iterator[tuple[str, str]]:

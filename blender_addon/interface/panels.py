@@ -32,7 +32,7 @@ class POSEDIFFUSION_PT_main(Sidebar, bpy.types.Panel):
         """Progress or the last message, then the armature."""
         layout = self.layout
         if run.current is not None:
-            draw_progress(layout)
+            _draw_progress(layout)
         elif messages.last is not None:
             _draw_message(layout, context)
         armature = armature_of(context)
@@ -48,7 +48,7 @@ class POSEDIFFUSION_PT_main(Sidebar, bpy.types.Panel):
         row.operator("pose_diffusion.import_pose", icon="IMPORT")
 
 
-def draw_progress(layout: bpy.types.UILayout) -> None:
+def _draw_progress(layout: bpy.types.UILayout) -> None:
     """The bar and Cancel."""
     if run.current is None:
         return

@@ -57,7 +57,7 @@ class PoseDiffusionPreferences(bpy.types.AddonPreferences):
         row = layout.row()
         row.operator("pose_diffusion.check_interpreter", icon="CHECKMARK")
         row.operator("pose_diffusion.open_log", icon="TEXT")
-        row.operator("pose_diffusion.stop_worker", icon="CANCEL")
+        row.operator("pose_diffusion.free_memory", icon="TRASH")
         _draw_check(layout, self.interpreter)
 
 
@@ -88,6 +88,12 @@ def interpreter(context: bpy.types.Context) -> str:
     """Path of the Python that runs the model; empty if none is set."""
     preferences = of(context)
     return bpy.path.abspath(preferences.interpreter.strip()) if preferences else ""
+
+
+def model(context: bpy.types.Context) -> str:
+    """Folder of the user's own model; empty for the one that comes with the package."""
+    preferences = of(context)
+    return bpy.path.abspath(preferences.model.strip()) if preferences else ""
 
 
 def folder() -> Path:

@@ -18,7 +18,7 @@ from bpy.props import (
     StringProperty,
 )
 
-from . import known
+from . import known, model_texts
 
 MOST_STEPS = 1000
 MOST_SEED = 2**31 - 1
@@ -68,6 +68,7 @@ MODES = (
 
 def _texts(settings: PoseDiffusionScene, context: bpy.types.Context, edit_text: str) -> Iterator[tuple[str, str]]:
     """Texts that the model was trained on, in the language chosen."""
+    model_texts.suggest(context)
     return known.suggested_texts(edit_text, known.code_of(settings.language))
 
 
@@ -163,6 +164,8 @@ class PoseDiffusionScene(bpy.types.PropertyGroup):
     preview: BoolProperty(name="Live preview", default=True,
                           description="Show what comes out of each step on the armature while the model works")
 
+    fitted_end: IntProperty(default=-1, options={"HIDDEN"},
+                            description="The scene's end, if it was set to the end of a take")
     last_used: PointerProperty(
         name="Armature", type=bpy.types.Object, poll=lambda _, thing: thing.type == "ARMATURE",
         description="The armature that is driven while no other is active")

@@ -30,6 +30,7 @@ from .target import Target, bones_of, found
 
 RUNNING, DONE, FAILED, CANCELLED = "running", "done", "failed", "cancelled"
 REST = 4.0  # times as long as showing a preview took, the next one waits: Blender stays quick
+WORDS = {"starting": "starting Python …", "loading": "loading the model (only the first time) …"}
 Outcome = tuple[str, tuple[str, ...]]  # what was done, and notes
 
 
@@ -39,8 +40,6 @@ class Request:
 
     Attributes
     ----------
-    operator : str
-        The name of its operator, where its progress is shown.
     title : str
         Such as `Generate "hello"`.
     do : str
@@ -61,7 +60,6 @@ class Request:
         What there was before things were added for this run: they go if it ends without a result.
     """
 
-    operator: str
     title: str
     do: str
     arguments: Mapping[str, object]
@@ -205,7 +203,7 @@ def _applied(context: bpy.types.Context, run: Run) -> str:
         return FAILED
     notes = (*run.job.warnings, *run.notes, *notes)
     seconds = time.monotonic() - run.begun
-    messages.say("WARNING" if notes else "INFO", f"{text} in {seconds:.1f} s", notes=notes)
+    messages.say("WARNING" if notes else "INFO", f"{text} ({seconds:.1f} s)", notes=notes)
     return DONE
 
 
@@ -259,5 +257,4 @@ def progress() -> tuple[float, str]:
     job = current.job
     if job.state == "running" and job.steps:
         return job.step / job.steps, f"step {job.step} of {job.steps}"
-    return 0.0, {"starting": "starting Python …", "loading": "loading the model …", "queued": "waiting …"}.get(
-        job.state, "working …")
+    return 0.0, WORDS.get(job.state, "working …")

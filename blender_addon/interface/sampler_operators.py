@@ -9,7 +9,7 @@ from __future__ import annotations
 import bpy
 
 from ..errors import AddonError
-from . import engine, messages, preferences, run, wanted
+from . import engine, messages, model_texts, preferences, rewriting, run, wanted
 from .reporting import tell
 from .target import armature_of
 from .watching import redraw
@@ -99,6 +99,8 @@ class _Asking:
 
     def _finish(self, context: bpy.types.Context, state: str) -> set[str]:
         self._without_timer(context)
+        if state == run.DONE:
+            model_texts.fetch_if_unknown(context)
         redraw()
         return self._ended(state)
 
@@ -137,7 +139,7 @@ class POSEDIFFUSION_OT_refine(_Asking, bpy.types.Operator):
 
     def request(self, context: bpy.types.Context) -> run.Request:
         """As the panel has it."""
-        return wanted.refine(context)
+        return rewriting.refine(context)
 
 
 class POSEDIFFUSION_OT_regenerate(_Asking, bpy.types.Operator):
@@ -148,7 +150,7 @@ class POSEDIFFUSION_OT_regenerate(_Asking, bpy.types.Operator):
 
     def request(self, context: bpy.types.Context) -> run.Request:
         """As the panel has it."""
-        return wanted.regenerate(context)
+        return rewriting.regenerate(context)
 
 
 class POSEDIFFUSION_OT_inbetween_strips(_Asking, bpy.types.Operator):
@@ -211,11 +213,11 @@ class POSEDIFFUSION_OT_new_seed(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class POSEDIFFUSION_OT_stop_worker(bpy.types.Operator):
-    """End the Python process that runs the model: it starts again when it is needed"""
+class POSEDIFFUSION_OT_free_memory(bpy.types.Operator):
+    """End the process that runs the model: its memory, also of the graphics card, is free. It starts again when needed"""
 
-    bl_idname = "pose_diffusion.stop_worker"
-    bl_label = "Stop Python"
+    bl_idname = "pose_diffusion.free_memory"
+    bl_label = "Free memory"
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -228,10 +230,10 @@ class POSEDIFFUSION_OT_stop_worker(bpy.types.Operator):
         """End it, and the run first."""
         run.cancel(context)
         engine.stop()
-        messages.say("INFO", "the Python process was ended: its memory is free")
+        tell(self, messages.say("INFO", "the Python process was ended: its memory is free"))
         return {"FINISHED"}
 
 
 CLASSES = (POSEDIFFUSION_OT_generate, POSEDIFFUSION_OT_refine, POSEDIFFUSION_OT_regenerate,
            POSEDIFFUSION_OT_inbetween_strips, POSEDIFFUSION_OT_cancel, POSEDIFFUSION_OT_new_seed,
-           POSEDIFFUSION_OT_stop_worker)
+           POSEDIFFUSION_OT_free_memory)

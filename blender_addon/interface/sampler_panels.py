@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import bpy
 
-from . import preferences, run
-from .panels import Sidebar, draw_progress
+from . import preferences
+from .panels import Sidebar
 from .target import armature_of
 from .text import characters, draw_lines
 
@@ -25,10 +25,7 @@ def _seed(layout: bpy.types.UILayout, settings: bpy.types.AnyType) -> None:
 
 
 def _button(layout: bpy.types.UILayout, context: bpy.types.Context, name: str, icon: str) -> None:
-    """What starts the run; while one goes on, its progress; without an interpreter, the way to set one."""
-    if run.current is not None and run.current.request.operator == name:
-        draw_progress(layout)
-        return
+    """What starts the run; without an interpreter, the way to set one."""
     if not preferences.interpreter(context):
         draw_lines(layout, ["No Python is set that runs the model."], width=characters(context), icon="INFO")
         layout.operator("pose_diffusion.open_preferences", icon="PREFERENCES")

@@ -2,7 +2,6 @@
 """Operators around the interpreter and its process: check, find, free memory, what the model knows, copy."""
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import bpy
@@ -11,7 +10,7 @@ from bpy.props import StringProperty
 from ..errors import AddonError
 from ..sampler.interpreter import candidates
 from ..sampler.job import Job
-from . import checking, engine, known, messages, preferences
+from . import checking, known, messages, model_texts, preferences
 from .reporting import reported
 from .sampler_operators import why_not
 from .watching import redraw, watch
@@ -40,11 +39,20 @@ class POSEDIFFUSION_OT_check_interpreter(bpy.types.Operator):
         if not path or chosen is None:
             raise AddonError("no Python is set: choose the file of one, or press the magnifying glass beside the field")
         checking.begin(path, chosen.package)
-        watch(checking.look)
+        watch(lambda: _checked(context))
         report = checking.report
         if report is None:
             return messages.say("INFO", "checking …")
         return messages.say("INFO" if report.ok else "WARNING", report.lines[0], notes=report.lines[1:])
+
+
+def _checked(context: bpy.types.Context) -> bool:
+    """Whether the check is done; then the texts of the model are asked for."""
+    if not checking.look():
+        return False
+    if checking.report is not None and checking.report.ok:
+        model_texts.fetch_if_unknown(bpy.context)
+    return True
 
 
 class POSEDIFFUSION_OT_find_interpreter(bpy.types.Operator):
@@ -155,47 +163,6 @@ class _Errand:
         return not why
 
 
-def _ask(context: bpy.types.Context, do: str, arguments: dict[str, object],
-         answer: Callable[[Job], messages.Message]) -> messages.Message:
-    """Send a request that needs no files; `answer` makes the message of what came back."""
-    job = engine.worker(context).submit(do, arguments, inputs={}, folder=None, preview=False)
-    said = messages.say("INFO", "asking …")
-
-    def look() -> bool:
-        nonlocal said
-        job.poll()
-        if not job.finished:
-            return False
-        said = answer(job) if job.state == "done" else messages.say("ERROR", job.message, details=job.details)
-        return True
-
-    watch(look)
-    return said
-
-
-class POSEDIFFUSION_OT_free_memory(_Errand, bpy.types.Operator):
-    """Have the process forget the model: graphics memory is free for rendering. It is loaded again when it is needed"""
-
-    bl_idname = "pose_diffusion.free_memory"
-    bl_label = "Free memory"
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """If the process was started."""
-        if not engine.is_started():
-            cls.poll_message_set("The model is not loaded")
-            return False
-        return super().poll(context)
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        """Ask for it."""
-        return reported(self, lambda: _ask(context, "free", {}, _freed))
-
-
-def _freed(job: Job) -> messages.Message:
-    return messages.say("INFO", "the model is not in memory any more")
-
-
 class POSEDIFFUSION_OT_list_texts(_Errand, bpy.types.Operator):
     """Ask the model which texts it was trained on: they are suggested in the field Text from then on"""
 
@@ -204,15 +171,28 @@ class POSEDIFFUSION_OT_list_texts(_Errand, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Ask."""
-        model = {name: value for name, value in engine.arguments(context).items() if name == "model"}
-        return reported(self, lambda: _ask(context, "texts", model, _told))
+        return reported(self, lambda: self._ask(context))
+
+    def _ask(self, context: bpy.types.Context) -> messages.Message:
+        said = messages.say("INFO", "asking the model …")
+        job = model_texts.ask(context)
+
+        def look() -> bool:
+            nonlocal said
+            if job.finished:
+                said = _told(job)
+            return job.finished
+
+        watch(look)
+        return said
 
 
 def _told(job: Job) -> messages.Message:
-    known.remember(job.answer["texts"] if job.answer else ())
+    if job.state != "done":
+        return messages.say("ERROR", job.message, details=job.details)
     return messages.say("INFO", f"{len(known.texts)} texts are known: they are suggested in the field Text")
 
 
 CLASSES = (POSEDIFFUSION_OT_check_interpreter, POSEDIFFUSION_OT_find_interpreter, POSEDIFFUSION_OT_use_interpreter,
            POSEDIFFUSION_OT_open_preferences, POSEDIFFUSION_OT_open_log, POSEDIFFUSION_OT_copy_text,
-           POSEDIFFUSION_OT_clear_message, POSEDIFFUSION_OT_free_memory, POSEDIFFUSION_OT_list_texts)
+           POSEDIFFUSION_OT_clear_message, POSEDIFFUSION_OT_list_texts)

@@ -2,6 +2,7 @@
 """Keypoints onto an armature: read, solve, key. What loading a file and generating have in common."""
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import bpy
@@ -17,6 +18,7 @@ from ..solver.solve import Solving, solve
 from ..tracks import Reading, tracks
 from .target import bones_of
 
+UNTOUCHED = (1, 250)  # frames of a new scene
 FEW_ROLES = 12  # of 43: with fewer, something is likely to be wrong with the map
 
 
@@ -69,10 +71,15 @@ def sign(context: bpy.types.Context, armature: bpy.types.Object, pose: PoseFile,
     AddonError
         If there is nothing to animate or nothing to animate it with; then nothing is changed.
     """
-    found = bones_of(armature)
+    found, scene = bones_of(armature), context.scene
+    fitted = (scene.frame_start, scene.frame_end) == UNTOUCHED or scene.frame_end == scene.pose_diffusion.fitted_end
     motion = solve(tracks(pose, reading), skeleton_for(armature, found), solving)
-    notes = notes_of(key(context, armature, motion, start=start, name=name))
-    context.scene.pose_diffusion.last_used = armature
+    action = key(context, armature, motion, start=start, name=name)
+    notes = notes_of(action)
+    scene.pose_diffusion.last_used = armature
+    scene.frame_set(int(start))
+    if fitted:  # Space plays the take, and not much else
+        scene.frame_end = scene.pose_diffusion.fitted_end = max(scene.frame_start, math.ceil(action.frame_range[1]))
     if len(found.bones) < FEW_ROLES:
         notes += f'only {len(found.bones)} bones of "{armature.name}" are driven: see Bone map',
     return notes
@@ -147,7 +154,7 @@ def load(context: bpy.types.Context, paths: list[Path],
         notes += [f"{path.name}: {note}" for note in own] if len(paths) > 1 else own
     armature.pose_diffusion.source = str(paths[-1])
     what = f'"{paths[0].name}"' if len(paths) == 1 else f"{len(paths)} files, each as an action,"
-    return f'{what} loaded onto "{armature.name}"', tuple(notes)
+    return f'{what} loaded onto "{armature.name}": press Space to play', tuple(notes)
 
 
 def start_of(scene: bpy.types.Scene) -> int:

@@ -144,6 +144,17 @@ def test_mirrored_swaps_the_hands(file: Path) -> None:
     np.testing.assert_allclose(end("L"), right * [-1, 1, 1], atol=.01)
 
 
+def test_scene_is_as_long_as_the_take(lexicon_files: list[Path]) -> None:
+    """Unless the user has set its range."""
+    scene = bpy.context.scene
+    for file in lexicon_files[:3]:
+        load(file)
+        assert scene.frame_end == int(np.ceil(take().curve_frame_range[1]))
+    scene.frame_end = 300
+    load(lexicon_files[0])
+    assert scene.frame_end == 300
+
+
 def test_begins_where_it_is_asked_to(file: Path) -> None:
     """At the scene's start, or at the current frame."""
     bpy.context.scene.frame_start = 11

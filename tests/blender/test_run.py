@@ -87,7 +87,7 @@ def test_shows_steps_then_the_result(signer: bpy.types.Object) -> None:
     assert signer.animation_data.action.name == "thanks"
     assert {action.name for action in bpy.data.actions} == {own.name, "thanks"}
     assert own.use_fake_user
-    assert '"thanks" signed by "Signer"' in last().text
+    assert '"thanks" is signed by "Signer"' in last().text
     assert not any(Path(bpy.app.tempdir).glob("run-*"))
 
 

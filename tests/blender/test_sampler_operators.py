@@ -16,7 +16,17 @@ from pose_format import Pose
 
 import pose_diffusion
 from blender_addon import posefile
-from blender_addon.interface import engine, known, messages, run, sampler_operators, span, wanted
+from blender_addon.interface import (
+    engine,
+    known,
+    model_texts,
+    preferences,
+    rewriting,
+    run,
+    sampler_operators,
+    span,
+    wanted,
+)
 from blender_addon.sampler.job import Worker
 
 from .scene import state_of
@@ -111,7 +121,7 @@ def test_generate_on_a_new_signer() -> None:
     assert bpy.ops.pose_diffusion.generate() == {"FINISHED"}
     assert bpy.context.object.name == "Signer"
     assert take().name == "thanks"
-    assert take_end() <= bpy.context.scene.frame_end
+    assert bpy.context.scene.frame_end == take_end()  # Space plays it
     assert max(way("hand.L"), way("hand.R")) > .1
 
 
@@ -272,20 +282,32 @@ def test_greyed_with_the_reason() -> None:
 
 
 def test_what_the_model_knows() -> None:
-    """Is suggested while typing."""
+    """Is suggested while typing, also the next time; until then what was typed is, so that the list is not empty."""
+    assert list(known.suggested_texts("hello", "und")) == [("hello", "")]
+    assert not list(known.suggested_texts("", "und"))
     bpy.ops.pose_diffusion.list_texts()
-    assert len(known.texts) > 100
+    told = list(known.texts)
+    assert len(told) > 100
+    model_texts.forget()
+    model_texts.suggest(bpy.context)
+    assert known.texts == told
+    preferences.of(bpy.context).model = "/another/model"  # type: ignore[union-attr]
+    model_texts.suggest(bpy.context)
+    assert not known.texts
+    preferences.of(bpy.context).model = ""  # type: ignore[union-attr]
+    model_texts.suggest(bpy.context)
     assert ("thanks", "any (und), words") in known.suggested_texts("than", "ase")
-    assert not list(known.suggested_texts("no such text", "ase"))
+    assert list(known.suggested_texts("no such text", "ase")) == [("no such text", "as it was typed")]
     assert ("American (ase)", "known to the model") in known.suggested_languages("amer")
-    assert [known.code_of(text) for text in ("American (ase)", " ASE ", "any (und)", "")] == ["ase", "ase"] + ["und"] * 2
+    assert [known.code_of(text) for text in ("American (ase)", " ASE ", "any (und)", "")] == ["ase"] * 2 + ["und"] * 2
 
 
-def test_memory_is_freed(worker: Worker) -> None:
-    """By ending the process, which starts again by itself."""
-    bpy.ops.pose_diffusion.generate()
-    bpy.ops.pose_diffusion.free_memory()
-    assert "memory" in messages.last.text  # type: ignore[union-attr]
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"source": ["", ""]}', '{"source": [1], "texts": [[1]]}'])
+def test_damaged_list_of_texts_is_as_none(content: str) -> None:
+    """It is asked for again."""
+    (preferences.folder() / model_texts.FILE).write_text(content)
+    model_texts.suggest(bpy.context)
+    assert not known.texts
 
 
 class Manager:
@@ -397,11 +419,27 @@ def test_errors_in_a_window_are_reports() -> None:
     assert "is no SignWriting" in button.reports[-1][1]
 
 
-def test_stop_worker(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The process ends."""
+def test_free_memory(worker: Worker) -> None:
+    """By ending the process."""
     bpy.ops.pose_diffusion.generate()
     assert worker.running
-    bpy.ops.pose_diffusion.stop_worker()
+    bpy.ops.pose_diffusion.free_memory()
     assert not worker.running
     assert not engine.is_started()
-    assert wanted.scene_fps(bpy.context.scene) == 24
+    assert not bpy.ops.pose_diffusion.free_memory.poll()
+
+
+def test_part_of_a_take_replaces_its_components_and_frames_only() -> None:
+    """For generated rigs, whose takes are made anew: what was never seen there is not made up."""
+    components = (posefile.Component("POSE_LANDMARKS", ("a", "b")), posefile.Component("LEFT_HAND_LANDMARKS", ("c",)),
+                  posefile.Component("RIGHT_HAND_LANDMARKS", ("d",)))
+    whole = posefile.PoseFile(components, 24.0, np.zeros((6, 1, 4, 3), np.float32),
+                              np.tile(np.float32([1, 1, 1, 0]), (6, 1, 1)), 100, 100)
+    part = posefile.PoseFile(components, 24.0, np.ones((2, 1, 4, 3), np.float32), np.full((2, 1, 4), .5, np.float32),
+                             100, 100)
+    merged = rewriting.with_part(whole, part, 3, ["LEFT_HAND_LANDMARKS", "RIGHT_HAND_LANDMARKS"])
+    assert merged.data[3:5, 0, 2:].min() == 1
+    assert merged.data.sum() == 2 * 2 * 3
+    np.testing.assert_array_equal(merged.confidence[:, 0, 2], [1, 1, 1, .5, .5, 1])
+    assert not merged.confidence[:, 0, 3].any()
+    assert not whole.data.any()

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Requests that change a take: refine it, or sign a part of it anew; and how the answer is written over it."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import bpy
+
+from .. import posefile
+from ..animation.apply import notes_of
+from ..animation.take import keypoints_of
+from ..animation.write_back import write_back
+from ..errors import AddonError
+from ..posefile import PoseFile
+from ..rigs import rigify
+from ..solver.skeleton import FINGERS
+from ..solver.solve import Solving
+from . import signing, span
+from .run import Outcome, Request
+from .target import Target, bones_of, found, needed_armature, target_of
+from .wanted import OWN, bones_to_read, reading_arguments, sampling_arguments
+
+CONTEXT_FRAMES = 64  # around what is signed anew: as much as the model looks at
+BODY, HANDS = "POSE_LANDMARKS", {"L": "LEFT_HAND_LANDMARKS", "R": "RIGHT_HAND_LANDMARKS"}
+SIDES = {"L": "LEFT", "R": "RIGHT"}
+HAND_ROLES = {side: ("forearm." + side, "hand." + side,
+                     *(f"{finger}.{i}.{side}" for finger in FINGERS for i in (1, 2, 3))) for side in "LR"}
+ARM_ROLES = {side: ("shoulder." + side, "upper_arm." + side, *HAND_ROLES[side]) for side in "LR"}
+BODY_ROLES = ("hips", "spine", "chest", "neck", "head",
+              *(f"{role}.{side}" for side in "LR" for role in ("shoulder", "upper_arm", "forearm")))
+
+
+@dataclass(frozen=True, eq=False)
+class Rewrite:
+    """A part of a take that is to be written anew.
+
+    Attributes
+    ----------
+    target : Target
+        Whose take.
+    baked : PoseFile
+        Its keypoints, as the model is given them.
+    first : int
+        Scene frame of their first frame.
+    roles : tuple of str
+        Of the bones that change.
+    components : tuple of str
+        Of the keypoints that change.
+    name : str
+        Of the new action.
+    whole : PoseFile, optional
+        Keypoints of all of the take, of a generated rig: its take is made anew from keypoints.
+    start : int
+        Scene frame of their first frame.
+    """
+
+    target: Target
+    baked: PoseFile
+    first: int
+    roles: tuple[str, ...]
+    components: tuple[str, ...]
+    name: str
+    whole: PoseFile | None = None
+    start: int = 0
+
+
+def refine(context: bpy.types.Context) -> Request:
+    """Correct a take.
+
+    Raises
+    ------
+    AddonError
+        If there is no take, or no such frames in it.
+    """
+    armature, settings = needed_armature(context), context.scene.pose_diffusion
+    parts = sorted(settings.refine_parts)
+    if not parts:
+        raise AddonError("no part is chosen to be refined: choose body, left hand or right hand")
+    roles = [role for part in parts for role in (BODY_ROLES if part == "BODY" else HAND_ROLES[part[0]])]
+    components = [BODY if part == "BODY" else HANDS[part[0]] for part in parts]
+    arguments = {"steps": settings.refine_steps, "strength": settings.strength, "seed": settings.seed}
+    rewrite = _rewrite(context, armature, span.chosen(context, armature), roles, components, "refined")
+    return _request(rewrite, armature, "refine", "Refine", arguments)
+
+
+def regenerate(context: bpy.types.Context) -> Request:
+    """Sign a hand, an arm or everything anew in some frames of a take.
+
+    Raises
+    ------
+    AddonError
+        As `refine`.
+    """
+    armature, scene = needed_armature(context), context.scene
+    settings = scene.pose_diffusion
+    first, last = span.chosen(context, armature)
+    take = span.whole(armature)
+    seen = max(take[0], first - CONTEXT_FRAMES), min(take[1], last + CONTEXT_FRAMES)
+    points, roles, components = _parts(settings.what)
+    text = settings.regenerate_text.strip() or None
+    arguments = {"frames": [first - seen[0], last + 1 - seen[0]], "points": points, "text": text,
+                 **(reading_arguments(scene) if text else {}), **sampling_arguments(scene)}
+    rewrite = _rewrite(context, armature, seen, roles, components, "signed anew")
+    return _request(rewrite, armature, "regenerate", "Regenerate", arguments)
+
+
+def _parts(what: str) -> tuple[list[str | list[str]] | None, list[str], list[str]]:
+    """Names for the model (None is all), the roles of the bones that follow, and the components of the keypoints."""
+    if what == "ALL":
+        return None, [*BODY_ROLES, *HAND_ROLES["L"], *HAND_ROLES["R"]], [BODY, *HANDS.values()]
+    sides = "LR" if what == "BOTH_HANDS" else what[0]
+    points: list[str | list[str]] = [HANDS[side] for side in sides]
+    components = [HANDS[side] for side in sides]
+    if not what.endswith("ARM"):
+        return points, [role for side in sides for role in HAND_ROLES[side]], components
+    points += [[BODY, f"{SIDES[side]}_{point}"] for side in sides
+               for point in ("ELBOW", "WRIST", "PINKY", "INDEX", "THUMB")]
+    return points, [role for side in sides for role in ARM_ROLES[side]], [BODY, *components]
+
+
+def _rewrite(context: bpy.types.Context, armature: bpy.types.Object, frames: tuple[int, int], roles: Sequence[str],
+             components: Sequence[str], done: str) -> Rewrite:
+    """Read what the model is to be given."""
+    name = f"{span.take_of(armature).name[:50]} {done}"
+    bones = bones_to_read(armature)
+    plain = (target_of(armature), frames[0], tuple(roles), tuple(components), name)
+    if not rigify.is_generated(armature):
+        return Rewrite(plain[0], keypoints_of(context, armature, bones, *frames), *plain[1:])
+    begin, end = span.whole(armature)
+    whole = keypoints_of(context, armature, bones, begin, end)
+    return Rewrite(plain[0], posefile.frames(whole, frames[0] - begin, frames[1] + 1 - begin), *plain[1:], whole, begin)
+
+
+def _request(rewrite: Rewrite, armature: bpy.types.Object, do: str, title: str,
+             arguments: dict[str, object]) -> Request:
+    return Request(f'{title} "{span.take_of(armature).name}"', do, arguments, {"pose": rewrite.baked},
+                   rewrite.target, partial(_written, rewrite=rewrite), float(rewrite.first), OWN)
+
+
+def _written(context: bpy.types.Context, pose: PoseFile, *, rewrite: Rewrite) -> Outcome:
+    """What came back, over a copy of the take."""
+    armature, mode = found(rewrite.target), context.scene.pose_diffusion.mode
+    if rewrite.whole is not None:
+        merged = with_part(rewrite.whole, pose, rewrite.first - rewrite.start, rewrite.components)
+        notes = signing.sign(context, armature, merged, name=rewrite.name, start=float(rewrite.start), reading=OWN,
+                             solving=Solving(mode=mode, smoothing=0))
+        return f'done, as action "{rewrite.name}"; the old one is kept', notes
+    action = write_back(context, armature, bones_of(armature).bones, rewrite.baked, pose, first=rewrite.first,
+                        roles=rewrite.roles, mode=mode, name=rewrite.name)
+    return f'done, as action "{action.name}"; the old one is kept', notes_of(action)
+
+
+def with_part(whole: PoseFile, part: PoseFile, first: int, components: Sequence[str]) -> PoseFile:
+    """Keypoints with some components of some frames replaced.
+
+    Parameters
+    ----------
+    whole : PoseFile
+        All frames.
+    part : PoseFile
+        Some of them, with the same points.
+    first : int
+        The frame of `whole` that is the first of `part`.
+    components : sequence of str
+        What is taken from `part`; what was never seen in `whole` is left out.
+    """
+    data, confidence = whole.data.copy(), whole.confidence.copy()
+    at, frames = 0, slice(first, first + len(part.data))
+    for component in whole.components:
+        points = slice(at, at + len(component.points))
+        at = points.stop
+        if component.name in components:
+            data[frames, :, points] = part.data[:, :, points]
+            seen = (whole.confidence[:, :, points] > 0).any(0)
+            confidence[frames, :, points] = part.confidence[:, :, points] * seen
+    return replace(whole, data=data, confidence=confidence)
