@@ -93,6 +93,7 @@ def _remembered(source: tuple[str, str]) -> list[list[str]]:
     if not isinstance(content, dict) or content.get("source") != list(source):
         return []
     texts = content.get("texts")
-    whole = isinstance(texts, list) and all(
-        isinstance(one, list) and len(one) == 3 and all(isinstance(part, str) for part in one) for one in texts)
-    return texts if whole else []
+    if not isinstance(texts, list) or not all(
+            isinstance(one, list) and len(one) == 3 and all(isinstance(part, str) for part in one) for one in texts):
+        return []
+    return texts

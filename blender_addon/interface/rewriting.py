@@ -146,10 +146,10 @@ def _written(context: bpy.types.Context, pose: PoseFile, *, rewrite: Rewrite) ->
         merged = with_part(rewrite.whole, pose, rewrite.first - rewrite.start, rewrite.components)
         notes = signing.sign(context, armature, merged, name=rewrite.name, start=float(rewrite.start), reading=OWN,
                              solving=Solving(mode=mode, smoothing=0))
-        return f'done, as action "{rewrite.name}"; the old one is kept', notes
+        return f'"{rewrite.name}" is made; the action before is kept', notes
     action = write_back(context, armature, bones_of(armature).bones, rewrite.baked, pose, first=rewrite.first,
                         roles=rewrite.roles, mode=mode, name=rewrite.name)
-    return f'done, as action "{action.name}"; the old one is kept', notes_of(action)
+    return f'"{action.name}" is made; the action before is kept', notes_of(action)
 
 
 def with_part(whole: PoseFile, part: PoseFile, first: int, components: Sequence[str]) -> PoseFile:

@@ -214,7 +214,7 @@ class POSEDIFFUSION_OT_new_seed(bpy.types.Operator):
 
 
 class POSEDIFFUSION_OT_free_memory(bpy.types.Operator):
-    """End the process that runs the model: its memory, also of the graphics card, is free. It starts again when needed"""
+    """End the process that runs the model: its memory, the graphics card's too, is free. It starts again when needed"""
 
     bl_idname = "pose_diffusion.free_memory"
     bl_label = "Free memory"

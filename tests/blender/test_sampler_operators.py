@@ -434,7 +434,7 @@ def test_part_of_a_take_replaces_its_components_and_frames_only() -> None:
     components = (posefile.Component("POSE_LANDMARKS", ("a", "b")), posefile.Component("LEFT_HAND_LANDMARKS", ("c",)),
                   posefile.Component("RIGHT_HAND_LANDMARKS", ("d",)))
     whole = posefile.PoseFile(components, 24.0, np.zeros((6, 1, 4, 3), np.float32),
-                              np.tile(np.float32([1, 1, 1, 0]), (6, 1, 1)), 100, 100)
+                              np.tile(np.array([1, 1, 1, 0], np.float32), (6, 1, 1)), 100, 100)
     part = posefile.PoseFile(components, 24.0, np.ones((2, 1, 4, 3), np.float32), np.full((2, 1, 4), .5, np.float32),
                              100, 100)
     merged = rewriting.with_part(whole, part, 3, ["LEFT_HAND_LANDMARKS", "RIGHT_HAND_LANDMARKS"])
