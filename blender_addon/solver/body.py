@@ -14,6 +14,7 @@ from .points import FACE_JOINTS, Points
 from .reach import arm_lengths, reaching
 from .rest import FORWARD, LEFT, UP, direction, head, hinge, part_way, swung, turn
 from .rotations import about, continuous, to_matrices, to_quaternions, unit
+from .shrug import shrugged
 from .skeleton import SIDES, Skeleton
 
 OFTEN = .5  # share of the clip in which the hips must be seen for them to count
@@ -48,6 +49,7 @@ def body(points: Points, skeleton: Skeleton, *, reach: bool = False) -> dict[str
     if (top := _head(points)) is not None:
         turns["head"] = top
         turns["neck"] = part_way(chest, top, NECK)
+    turns |= shrugged(points, skeleton, chest)
     for side in SIDES:
         turns |= arm(points, skeleton, side, chest, reach)
     return turns

@@ -62,7 +62,7 @@ def solve(tracks: Tracks, skeleton: Skeleton, solving: Solving = Solving()) -> M
     Returns
     -------
     Motion
-        Bones of a part that was never seen are at rest. Pelvis and clavicles move only where something drives them.
+        Bones of a part that was never seen are at rest; the pelvis is left out then.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def solve(tracks: Tracks, skeleton: Skeleton, solving: Solving = Solving()) -> M
     if not bones and not shapes:
         raise AddonError("none of the file's points drives a bone of this armature: map its bones, or other parts")
     for role in driven:
-        if role != "hips" and not role.startswith("shoulder"):
+        if role != "hips":
             bones.setdefault(skeleton.roles[role], np.broadcast_to(IDENTITY, (found.frames, 4)))
     order = sorted(bones)
     quaternions = continuous(np.stack([bones[bone] for bone in order], 1)) if order else np.zeros((found.frames, 0, 4))

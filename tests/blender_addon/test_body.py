@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from blender_addon.solver.rotations import degrees_between
+from blender_addon.solver.rotations import about, degrees_between, to_quaternions
 from blender_addon.solver.skeleton import SIDES
 from blender_addon.solver.solve import Solving, solve
 from blender_addon.tracks import Tracks
@@ -147,3 +147,22 @@ def test_the_pelvis_turns_with_hips_that_were_seen_and_rests_without() -> None:
     few = replace(still, seen=still.seen.copy())
     few.seen[10:, [joint.startswith("hip") for joint in few.joints]] = False
     assert "spine" not in solve(few, skeleton, EXACT).bones
+
+
+def test_a_shrug_lifts_the_collar_bones_and_nothing_else_does() -> None:
+    skeleton = upper_body()
+    lift = np.where((np.arange(FRAMES) > 50) & (np.arange(FRAMES) < 65), .3, 0)
+    motion = signing(skeleton, FRAMES, 5)
+    for side, sign in (("L", -1), ("R", 1)):
+        bone = skeleton.roles[f"shoulder.{side}"]
+        turn = about(np.tile([0.0, sign, 0], (FRAMES, 1)), lift)
+        motion[bone] = to_quaternions(skeleton.rest[bone].T @ turn @ skeleton.rest[bone])
+    solved = solve(exact_tracks(skeleton, motion, FRAMES), skeleton, EXACT)
+    for side in SIDES:
+        turn = solved.quaternions[:, solved.bones.index(f"shoulder.{side}")]
+        angle = 2 * np.arccos(np.clip(np.abs(turn[:, 0]), 0, 1))
+        assert angle[lift == 0].max() < .03
+        assert angle[lift > 0].min() > .15
+        assert angle[lift > 0].max() < .35
+    up = poses(skeleton, solved)[1][60, skeleton.roles["shoulder.L"]]
+    assert up[2] > poses(skeleton, solved)[1][0, skeleton.roles["shoulder.L"]][2] + .02
