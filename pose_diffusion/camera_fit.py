@@ -12,6 +12,8 @@ DEPTH = 4.  # metres from the camera, where nothing is seen that tells
 TRUST = .005  # how much that counts against one sure point
 REWEIGHTED = 3
 ERROR = .003  # focal lengths: the error of a point that a focal length one std off the usual is held against
+ARRIVED = 1e-6  # share of the cost: a step that gains less is the last
+STUCK = 1e4  # a damping at which steps are too small to gain anything
 VIEWS = (35., 55., 80.)  # degrees of the longer side that a search begins with
 FOCAL_STD = .35  # of the logarithm of a focal length around that of 55 degrees: it covers 30 to 90
 
@@ -135,6 +137,7 @@ def refine_camera(camera: Camera, points: Tensor, pixels: Tensor, weights: Tenso
 
     state = evaluated(camera.rotation.double(), camera.translation.double(), torch.zeros_like(first))
     damping = torch.full_like(first, 1e-3)
+    arrived = torch.zeros_like(first, dtype=torch.bool)
     for _ in range(steps):
         residual, jacobian, own = _equations(state.rotation, state.translation, state.log_focal, points, plane,
                                              weights, usual)
@@ -147,10 +150,13 @@ def refine_camera(camera: Camera, points: Tensor, pixels: Tensor, weights: Tenso
         step = -torch.linalg.solve(normal + diagonal, slope)
         trial = evaluated(torch.matrix_exp(_skew(step[:, :3])) @ state.rotation, state.translation + step[:, 3:6],
                           state.log_focal + step[:, 6].clamp(-.5, .5))
-        better = trial.cost < state.cost
+        better = (trial.cost < state.cost) & ~arrived
+        arrived = arrived | torch.where(better, state.cost - trial.cost < ARRIVED * state.cost, damping > STUCK)
+        if bool(arrived.all()):
+            break
         state = _State(*(torch.where(better.reshape(-1, *[1] * (new.ndim - 1)), new, old)
                          for new, old in zip(vars(trial).values(), vars(state).values())))
-        damping = torch.where(better, damping / 5, damping * 5).clamp(1e-9, 1e6)
+        damping = torch.where(better, damping / 5, damping * 5).clamp(min=1e-9)
     kind = camera.rotation.dtype
     return replace(camera, rotation=state.rotation.to(kind), translation=state.translation.to(kind),
                    focal=camera.focal * state.log_focal.exp().to(kind)[:, None])
@@ -184,13 +190,14 @@ def _equations(rotation: Tensor, translation: Tensor, log_focal: Tensor, points:
 def estimate_camera(points: Tensor, pixels: Tensor, weights: Tensor, size: Tensor) -> Camera:
     """Find cameras from pairs of points and pixels, with nothing else known.
 
-    A scaled orthographic camera (closed form) gives the rotation; from it, with three focal lengths, `refine_camera`
-    starts, and the cheapest result is taken.
+    Scaled orthographic cameras (closed form) give the rotation: one for bodies in the round, two for bodies that are
+    nearly flat, which look the same tilted forwards and backwards. From these, with several focal lengths,
+    `refine_camera` starts, and the cheapest result is taken.
 
     Parameters
     ----------
     points : Tensor ``(batch, N, 3)``
-        At least 6 seen ones that are not in one plane: several frames of a body.
+        At least 6 seen ones; the more frames of a body, the better.
     pixels : Tensor ``(batch, N, 2)``
         Anything where the weight is 0.
     weights : Tensor ``(batch, N)``
@@ -209,18 +216,22 @@ def estimate_camera(points: Tensor, pixels: Tensor, weights: Tensor, size: Tenso
     if not bool(((weights > 0).sum(1) >= 6).all()):
         raise ValueError("a camera needs at least 6 points that are seen in each sample")
     pixels = torch.where(weights[..., None] > 0, pixels, 0)
-    rotation, scale, middle, target = _orthographic(points, pixels, weights)
+    share = (weights / weights.sum(1, keepdim=True))[..., None]
+    points = torch.where(share > 0, points, 0)
+    middle, target = (share * points).sum(1), (share * pixels).sum(1)
+    rotations, scale = _orthographic(points - middle[:, None], pixels - target[:, None], share)
     longer = size.amax(-1)
 
-    def at_view(degrees: float) -> Camera:
+    def begin(rotation: Tensor, degrees: float) -> Camera:
         focal = longer / 2 / torch.deg2rad(longer.new_tensor(degrees / 2)).tan()
         depth = focal / scale
         ahead = torch.cat([(target - size / 2) / scale[:, None], depth[:, None]], dim=-1)
         translation = ahead - (rotation @ middle[..., None])[..., 0]
         return Camera(focal[:, None].expand(-1, 2), size / 2, rotation, translation, size)
 
-    usual = at_view(VIEWS[1]).focal[:, 0]
-    found = [refine_camera(at_view(view), points, pixels, weights, steps=40, usual_focal=usual) for view in VIEWS]
+    starts = [begin(rotations[0], view) for view in VIEWS] + [begin(rotation, VIEWS[1]) for rotation in rotations[1:]]
+    usual = starts[1].focal[:, 0]
+    found = [refine_camera(start, points, pixels, weights, steps=40, usual_focal=usual) for start in starts]
     costs = torch.stack([_cost(camera, points, pixels, weights, usual) for camera in found])
     best = costs.argmin(0)
     batch = torch.arange(len(points), device=points.device)
@@ -239,19 +250,26 @@ def _cost(camera: Camera, points: Tensor, pixels: Tensor, weights: Tensor, usual
     return error + (_keeps() * (camera.focal[:, 0] / usual).log()).square()
 
 
-def _orthographic(points: Tensor, pixels: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Rotation ``(B, 3, 3)``, pixels a metre ``(B,)``, and the weighted middles ``(B, 3)``, ``(B, 2)``."""
-    share = (weights / weights.sum(1, keepdim=True))[..., None]
-    points = torch.where(share > 0, points, 0)
-    middle, target = (share * points).sum(1), (share * pixels).sum(1)
-    around, seen = points - middle[:, None], pixels - target[:, None]
-    spread = (share * around).transpose(1, 2) @ around
+def _orthographic(points: Tensor, pixels: Tensor, share: Tensor) -> tuple[list[Tensor], Tensor]:
+    """Rotations ``(B, 3, 3)``, of which one may be right, and pixels a metre ``(B,)``, of centred points and pixels."""
+    spread = (share * points).transpose(1, 2) @ points
+    _, axes = torch.linalg.eigh(spread)  # the last is the longest
     spread = spread + 1e-4 * spread.diagonal(dim1=-2, dim2=-1).mean(-1)[:, None, None] * torch.eye(3).to(spread)
-    affine = torch.linalg.solve(spread, (share * around).transpose(1, 2) @ seen).transpose(1, 2)  # (B, 2, 3)
+    affine = torch.linalg.solve(spread, (share * points).transpose(1, 2) @ pixels).transpose(1, 2)  # (B, 2, 3)
     u, s, vh = torch.linalg.svd(affine, full_matrices=False)
-    across = u @ vh
-    rotation = torch.cat([across, torch.linalg.cross(across[:, :1], across[:, 1:])], dim=1)
-    return rotation, s.mean(-1).clamp(min=1e-6), middle, target
+    round_body = u @ vh
+    # Of a rotation the upper left 2 x 2 part stretches by 1 one way and, the other way, by the cosine of the tilt.
+    axes = axes.flip(-1) * torch.linalg.det(axes.flip(-1))[:, None, None]
+    u, flat, vh = torch.linalg.svd(affine @ axes[..., :2])
+    tilt = flat[:, 1] / flat[:, 0].clamp(min=1e-9)
+    seen = u @ torch.diag_embed(torch.stack([torch.ones_like(tilt), tilt], -1)) @ vh
+    hidden = (1 - tilt.square()).clamp(min=0).sqrt()[:, None] * vh[:, 1]
+    rotations = [torch.cat([round_body, torch.linalg.cross(round_body[:, :1], round_body[:, 1:])], dim=1)]
+    for sign in (1, -1):
+        columns = torch.cat([seen, sign * hidden[:, None]], dim=1)  # (B, 3, 2)
+        third = torch.linalg.cross(columns[..., 0], columns[..., 1])
+        rotations.append(torch.cat([columns, third[..., None]], dim=-1) @ axes.transpose(1, 2))
+    return rotations, s.mean(-1).clamp(min=1e-6)
 
 
 def _skew(vectors: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ VIEW = (35., 80.)  # degrees
 HEIGHT = (.6, 2.2)  # metres
 ROLL = (3., 10.)  # degrees: std, most
 FILL = (.45, .95)
-NEAREST = 1.5  # metres to the nearest of the body
+NEAREST = 1.5  # metres from the side of the cylinder around the body; its rim may be a little nearer
 CENTRE = .01  # std of the principal point, in picture widths
 DISTORTION = ((-.15, .08), (-.05, .05), (-.002, .002), (-.002, .002))  # k1, k2, p1, p2: phones and webcams
 

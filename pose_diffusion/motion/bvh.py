@@ -81,7 +81,7 @@ class _Words:
     def next(self, wanted: str) -> str:
         if word := self.take():
             return word
-        raise PoseFileError(self.path, f"the file ends where {wanted} should be: {AGAIN}")
+        raise self.wrong(f"nothing follows where {wanted} should be")
 
     def expect(self, *keywords: str) -> str:
         """The next word, which has to be one of these (in lower case), whatever its case."""
@@ -142,7 +142,8 @@ def read_bvh(path: str | os.PathLike[str]) -> Bvh:
     start = next((i for i, line in enumerate(lines) if line.strip().lower() == "motion"), None)
     if start is None:
         raise PoseFileError(path, f"not a BVH file, or one without a MOTION part: {AGAIN}")
-    skeleton = _read_skeleton(_Words(path, lines[:start]))
+    above = [line.replace("{", " { ").replace("}", " } ") for line in lines[:start]]  # some leave out the blanks
+    skeleton = _read_skeleton(_Words(path, above))
     channels = tuple(of_joint or () for of_joint in skeleton.channels)
     count = sum(map(len, channels))
     if count == 0:
@@ -180,7 +181,7 @@ def _read_skeleton(words: _Words) -> _Skeleton:
 def _keyword(words: _Words, inside: list[int]) -> str:
     """What comes next; nothing when all braces are closed and the words are at an end."""
     if inside:
-        return words.expect("joint", "end", "offset", "channels", "}")
+        return words.expect("}", "joint", "end", "offset", "channels")
     word = words.take()
     if word.lower() not in ("root", ""):
         raise words.wrong(f"{word!r} after the last }}")
