@@ -89,7 +89,7 @@ def drive_generated(context: bpy.types.Context, armature: bpy.types.Object, moti
         switches = _to_fk(armature, controls, undo)
         local = _baked(context, armature, controls, axes[:, chosen], frames)
         baked = replace(motion, bones=controls, quaternions=local, notes=(*motion.notes, *_notes(switches, motion)))
-        action = apply_motion(context, armature, baked, start=start, name=name)
+        action = apply_motion(context, armature, baked, start=start, name=name, settle=False)
         undo.pop_all()
     slot = keys.ensure_slot(action, armature)
     for bone in switches:

@@ -10,8 +10,10 @@ import numpy as np
 from mathutils import Vector
 
 from .signer_bones import signer_bones
-from .signer_mesh import MASKED, MATERIALS, signer_mesh
+from .signer_mesh import MASKED, MATERIALS, colours, signer_mesh
 from .skin import Part
+
+COLOURS = "Signer colours"  # a colour attribute of the mesh
 
 
 def build_signer(context: Any, name: str = "Signer") -> Any:
@@ -120,8 +122,8 @@ def _mesh(part: Part, name: str) -> Any:
         mesh.materials.append(_material(material))
     mesh.polygons.foreach_set("material_index", [names.index(material) for material in part.materials])
     mesh.polygons.foreach_set("use_smooth", [True] * len(faces))
-    for mask, values in part.masks.items():
-        mesh.attributes.new(mask, "FLOAT", "POINT").data.foreach_set("value", values.astype(np.float32))
+    attribute = mesh.color_attributes.new(COLOURS, "FLOAT_COLOR", "POINT")
+    attribute.data.foreach_set("color", colours(part).astype(np.float32).ravel())
     mesh.update()
     return mesh
 
@@ -138,19 +140,8 @@ def _material(name: str) -> Any:
     shader = next(node for node in material.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
     shader.inputs["Base Color"].default_value = (*colour, 1)
     shader.inputs["Roughness"].default_value = roughness
-    if name in MASKED:
-        _mask(material.node_tree, shader, colour, *MASKED[name])
+    if name in MASKED:  # a node that exporters to glTF know
+        node = material.node_tree.nodes.new("ShaderNodeVertexColor")
+        node.layer_name, node.location = COLOURS, (-220, 300)
+        material.node_tree.links.new(node.outputs["Color"], shader.inputs["Base Color"])
     return material
-
-
-def _mask(tree: Any, shader: Any, colour: Sequence[float], mask: str, other: Sequence[float]) -> None:
-    """Mix two colours by an attribute of the mesh."""
-    attribute, mix = tree.nodes.new("ShaderNodeAttribute"), tree.nodes.new("ShaderNodeMix")
-    attribute.attribute_name, mix.data_type = mask, "RGBA"
-    attribute.location, mix.location = (-420, 200), (-220, 300)
-    inputs = [socket for socket in mix.inputs if socket.type == "RGBA"]
-    for socket, value in zip(inputs, (colour, other)):
-        socket.default_value = (*value, 1)
-    factor = next(socket for socket in mix.inputs if socket.type == "VALUE" and socket.enabled)
-    tree.links.new(attribute.outputs["Fac"], factor)
-    tree.links.new(next(socket for socket in mix.outputs if socket.type == "RGBA"), shader.inputs["Base Color"])

@@ -1,9 +1,12 @@
 """The signer in Blender: built the same each time, it follows its bones, shows its face, and stands in a studio."""
 from __future__ import annotations
 
+import json
+import struct
 import time
 from pathlib import Path
 
+import addon_utils
 import bpy
 import numpy as np
 import pytest
@@ -131,6 +134,21 @@ def test_a_picture_shows_a_person() -> None:
     skin = picture[40:56, 44:52, :3].mean((0, 1))
     shirt = picture[12:26, 44:52, :3].mean((0, 1))
     assert skin[0] > shirt[0] + .1  # hands and face are lighter than what is behind them
+
+
+def test_bones_shapes_and_the_hands_colours_survive_an_export(tmp_path: Path) -> None:
+    addon_utils.enable("io_scene_gltf2", default_set=True)
+    armature = build_signer(bpy.context)
+    bpy.ops.export_scene.gltf(filepath=str(tmp_path / "signer.glb"))
+    content = (tmp_path / "signer.glb").read_bytes()
+    (size,) = struct.unpack("<I", content[12:16])
+    scene = json.loads(content[20:20 + size])
+    assert len(scene["skins"][0]["joints"]) == len(armature.data.bones)
+    materials = [material["name"] for material in scene["materials"]]
+    (skin,) = [part for part in scene["meshes"][0]["primitives"] if materials[part["material"]] == "Signer skin"]
+    assert len(skin["targets"]) == len(signer_mesh().shapes)
+    assert {"JOINTS_0", "COLOR_0"} <= skin["attributes"].keys()
+    assert "JOINTS_1" not in skin["attributes"]  # four bones for a vertex, as game engines take
 
 
 @pytest.mark.parametrize("size", [(1920, 1080), (1080, 1920), (500, 500)])
