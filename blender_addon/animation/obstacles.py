@@ -11,14 +11,20 @@ from ..errors import AddonError
 from . import keys
 
 
-def check_editable(armature: bpy.types.Object) -> None:
+PREVIEW = "pose_diffusion_preview"  # custom property of actions that are shown for a while only
+
+
+def check_editable(armature: bpy.types.Object, *, previewing: bool = False) -> None:
     """Whether an armature can be given an action.
 
     Raises
     ------
     AddonError
-        If it is linked from another file, or in the NLA's tweak mode.
+        If it is linked from another file, in the NLA's tweak mode, or shows a preview and this is not for one.
     """
+    action, _ = keys.assigned(armature)
+    if action is not None and PREVIEW in action and not previewing:
+        raise AddonError(f"{armature.name} shows what is being made: wait until that is done, or cancel it")
     if armature.library is not None:
         raise AddonError(f"{armature.name} is linked from {armature.library.filepath}: make a library override of it "
                          "(Object, Library Override, Make) and try again")

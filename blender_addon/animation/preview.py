@@ -15,7 +15,7 @@ from .apply import check_keys, key_frames, rotations_of, write_rotations
 from .state import State, remember, restore, restore_pose
 
 NAME = "Pose Diffusion preview"
-STATE, ACTION = "pose_diffusion_preview", "pose_diffusion_previous"  # custom properties of a temporary action
+STATE, ACTION = obstacles.PREVIEW, "pose_diffusion_previous"  # custom properties of a temporary action
 
 
 def show(context: bpy.types.Context, armature: bpy.types.Object, motion: Motion, *, start: float) -> None:
@@ -37,7 +37,7 @@ def show(context: bpy.types.Context, armature: bpy.types.Object, motion: Motion,
     AddonError
         If it cannot be keyed: nothing has changed then.
     """
-    obstacles.check_editable(armature)
+    obstacles.check_editable(armature, previewing=True)
     rotations = rotations_of(armature, motion)
     frames = key_frames(context.scene, motion, start)
     check_keys(rotations, motion, frames)

@@ -216,6 +216,16 @@ def test_after_scrubbing_the_take_shows_the_frame_that_it_is_on() -> None:
     assert np.abs(there[1] - there[0]).max() > .01
 
 
+def test_no_take_is_made_over_a_preview() -> None:
+    """Its action would be taken for the user's."""
+    armature = signer()
+    show(armature)
+    before = state(armature)
+    with pytest.raises(AddonError, match="wait until that is done"):
+        apply_motion(bpy.context, armature, signed(skeleton(armature), FRAMES), start=1, name="take")
+    assert state(armature) == before
+
+
 def test_a_preview_that_cannot_be_keyed_changes_nothing() -> None:
     armature = signer()
     motion = signed(skeleton(armature), FRAMES)
