@@ -179,6 +179,9 @@ TO_HUMAN36M = of_rows(
 
 # What detectors see of a body of 17 joints; eyes, ears and nose it cannot tell.
 TO_COCO = of_rows(BODY.joints, COCO_17, {name: {name: 1.} for name in COCO_17[5:]})
+TO_WHOLEBODY = of_rows(BODY.joints, WHOLEBODY_BODY, {name: {name: 1.} for name in COCO_17[5:]})
 TO_MEDIAPIPE = of_rows(BODY.joints, MEDIAPIPE_33, {name.upper(): {name: 1.} for name in COCO_17[5:]})
 TO_OPENPOSE = of_rows(BODY.joints, OPENPOSE_25, {_SHORT[name]: {name: 1.} for name in COCO_17[5:]}
                       | {"Neck": {"thorax": 1.}, "MidHip": {"pelvis": 1.}})
+TO_OPENPOSE_135 = of_rows(BODY.joints, OPENPOSE_135, {_SHORT[name]: {name: 1.} for name in COCO_17[5:]}
+                          | {"HeadTop": {"head_top": 1.}})
