@@ -39,19 +39,20 @@ class POSEDIFFUSION_OT_check_interpreter(bpy.types.Operator):
         if not path or chosen is None:
             raise AddonError("no Python is set: choose the file of one, or press the magnifying glass beside the field")
         checking.begin(path, chosen.package)
-        watch(lambda: _checked(context))
-        report = checking.report
-        if report is None:
-            return messages.say("INFO", "checking …")
-        return messages.say("INFO" if report.ok else "WARNING", report.lines[0], notes=report.lines[1:])
+        said = messages.say("INFO", "checking …")
+        watch(_checked)
+        return messages.last or said
 
 
-def _checked(context: bpy.types.Context) -> bool:
-    """Whether the check is done; then the texts of the model are asked for."""
+def _checked() -> bool:
+    """Whether the check is done; then it is told, and the texts of the model are asked for."""
     if not checking.look():
         return False
-    if checking.report is not None and checking.report.ok:
-        model_texts.fetch_if_unknown(bpy.context)
+    report = checking.report
+    if report is not None:
+        messages.say("INFO" if report.ok else "WARNING", report.lines[0], notes=report.lines[1:])
+        if report.ok:
+            model_texts.fetch_if_unknown(bpy.context)
     return True
 
 

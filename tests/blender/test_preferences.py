@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import bpy
 import pytest
@@ -64,18 +64,18 @@ def test_check_does_not_hold_a_window_up(form: preferences.PoseDiffusionPreferen
                                          monkeypatch: pytest.MonkeyPatch) -> None:
     """A timer looks; when the add-on goes in between, nothing is left."""
     form.interpreter = sys.executable
-    checking.begin(form.interpreter, form.package)
-    monkeypatch.setattr("blender_addon.interface.watching.bpy.app", _App())
+    monkeypatch.setattr("blender_addon.interface.watching.bpy", SimpleNamespace(app=_App(), context=bpy.context))
     begin = time.monotonic()
-    watching.watch(checking.look)
-    assert time.monotonic() - begin < .1
+    bpy.ops.pose_diffusion.check_interpreter()
+    assert time.monotonic() - begin < .3
     assert checking.running()
+    assert not bpy.ops.pose_diffusion.check_interpreter.poll()
     while checking.running():
         time.sleep(.01)
         again = watching._look()
     assert again is None
-    assert checking.report is not None
-    assert checking.report.ok
+    assert messages.last is not None
+    assert messages.last.text.startswith("Ready")
 
 
 class _App:
