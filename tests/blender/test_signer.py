@@ -6,7 +6,6 @@ import struct
 import time
 from pathlib import Path
 
-import addon_utils
 import bpy
 import numpy as np
 import pytest
@@ -137,6 +136,8 @@ def test_a_picture_shows_a_person() -> None:
 
 
 def test_bones_shapes_and_the_hands_colours_survive_an_export(tmp_path: Path) -> None:
+    import addon_utils  # there once bpy is imported
+
     addon_utils.enable("io_scene_gltf2", default_set=True)
     armature = build_signer(bpy.context)
     bpy.ops.export_scene.gltf(filepath=str(tmp_path / "signer.glb"))
