@@ -10,7 +10,6 @@ import bpy
 from ..errors import AddonError
 from . import keys
 
-
 PREVIEW = "pose_diffusion_preview"  # custom property of actions that are shown for a while only
 
 
