@@ -17,7 +17,7 @@ BACKGROUND = (.42, .47, .50)  # linear; neither like skin nor like dark clothes
 # Shares of the character's height: the picture goes from the hips to above the head; a signer's hands reach so far.
 LOWEST, HIGHEST, REACH = .48, 1.08, .36
 # Name, place in heights (left, back, up), watts for a character of 1.70 m, size in heights.
-LIGHTS = (("Key light", (.75, -1.2, 1.45), 105.0, .5), ("Fill light", (-1.1, -1.1, 1.0), 45.0, .9),
+LIGHTS = (("Key light", (.75, -1.2, 1.45), 85.0, .5), ("Fill light", (-1.1, -1.1, 1.0), 40.0, .9),
           ("Rim light", (-.5, .9, 1.5), 45.0, .4))
 
 
