@@ -75,10 +75,13 @@ def _source(context: bpy.types.Context) -> tuple[str, str]:
 
 def _write(source: tuple[str, str]) -> None:
     folder = preferences.folder()
-    handle, name = tempfile.mkstemp(dir=folder, prefix=FILE)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump({"source": source, "texts": known.texts}, file)
-    os.replace(name, folder / FILE)
+    try:
+        handle, name = tempfile.mkstemp(dir=folder, prefix=FILE)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump({"source": source, "texts": known.texts}, file)
+        os.replace(name, folder / FILE)
+    except OSError as error:
+        log.warning("texts of the model cannot be kept for the next time: %s", error)
 
 
 def _remembered(source: tuple[str, str]) -> list[list[str]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import bpy
 from bpy.props import StringProperty
 
+from ..errors import AddonError
 from ..sampler.interpreter import PACKAGE
 from . import checking
 from .text import draw_lines
@@ -97,11 +98,20 @@ def model(context: bpy.types.Context) -> str:
 
 
 def folder() -> Path:
-    """Where the add-on may write; made if need be."""
+    """Where the add-on may write; made if need be.
+
+    Raises
+    ------
+    AddonError
+        If it cannot be made.
+    """
     try:
         return Path(bpy.utils.extension_path_user(ADDON, create=True))
     except ValueError:  # not installed as an extension: in tests, and while developing
         return Path(bpy.app.tempdir)
+    except OSError as error:
+        raise AddonError(f"the add-on's folder cannot be made ({error}): check the permissions of Blender's own "
+                         "folders") from error
 
 
 def log_file() -> Path:

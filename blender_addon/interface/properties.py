@@ -18,12 +18,14 @@ from bpy.props import (
     StringProperty,
 )
 
+from ..solver.solve import Solving
 from . import known, model_texts
 
 MOST_STEPS = 1000
 MOST_SEED = 2**31 - 1
 LONGEST = 30.0  # seconds, of what is generated at once
 LONGEST_TRANSITION = 60.0
+USUAL = Solving()
 
 NOTATIONS = (
     ("AUTO", "Found out", "Look at the text and see"),
@@ -140,17 +142,18 @@ class PoseDiffusionScene(bpy.types.PropertyGroup):
     first: IntProperty(name="First", default=1, description="First frame")
     last: IntProperty(name="Last", default=50, description="Last frame, which is one of them")
 
-    mode: EnumProperty(name="Mode", items=MODES, description="How bones follow the keypoints")
+    mode: EnumProperty(name="Mode", items=MODES, default=USUAL.mode, description="How bones follow the keypoints")
     smoothing: FloatProperty(
-        name="Smoothing", default=.06, min=0, max=1, soft_max=.2, step=1, precision=3, subtype="TIME_ABSOLUTE",
+        name="Smoothing", default=USUAL.smoothing, min=0, max=1, soft_max=.2, step=1, precision=3,
+        subtype="TIME_ABSOLUTE",
         description="Seconds over which keypoints are averaged (standard deviation). Signing has small fast movements: "
                     "keep it mild. 0 is off")
     longest_gap: FloatProperty(
-        name="Longest gap", default=.5, min=0, max=10, precision=2, subtype="TIME_ABSOLUTE",
+        name="Longest gap", default=USUAL.longest_gap, min=0, max=10, precision=2, subtype="TIME_ABSOLUTE",
         description="Shorter times in which a hand was not seen are bridged. In longer ones it rests, and a marker "
                     "says so")
     parts: EnumProperty(
-        name="Parts", options={"ENUM_FLAG"}, default={"body", "head", "left_hand", "right_hand", "face"},
+        name="Parts", options={"ENUM_FLAG"}, default=set(USUAL.parts),
         items=(("body", "Body", "Torso and arms"), ("head", "Head", "Neck and head"),
                ("left_hand", "Left hand", "Left hand and its fingers"),
                ("right_hand", "Right hand", "Right hand and its fingers"),
@@ -166,9 +169,8 @@ class PoseDiffusionScene(bpy.types.PropertyGroup):
 
     fitted_end: IntProperty(default=-1, options={"HIDDEN"},
                             description="The scene's end, if it was set to the end of a take")
-    last_used: PointerProperty(
-        name="Armature", type=bpy.types.Object, poll=lambda _, thing: thing.type == "ARMATURE",
-        description="The armature that is driven while no other is active")
+    # By its name: a pointer would keep an armature in the file that was deleted.
+    last_used: StringProperty(options={"HIDDEN"}, description="The armature that is driven while no other is active")
 
 
 class PoseDiffusionBone(bpy.types.PropertyGroup):

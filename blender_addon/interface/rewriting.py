@@ -20,7 +20,7 @@ from ..solver.solve import Solving
 from . import signing, span
 from .run import Outcome, Request
 from .target import Target, bones_of, found, needed_armature, target_of
-from .wanted import OWN, bones_to_read, reading_arguments, sampling_arguments
+from .wanted import OWN, bones_to_read, reading_arguments, ready, sampling_arguments
 
 CONTEXT_FRAMES = 64  # around what is signed anew: as much as the model looks at
 BODY, HANDS = "POSE_LANDMARKS", {"L": "LEFT_HAND_LANDMARKS", "R": "RIGHT_HAND_LANDMARKS"}
@@ -123,6 +123,7 @@ def _parts(what: str) -> tuple[list[str | list[str]] | None, list[str], list[str
 def _rewrite(context: bpy.types.Context, armature: bpy.types.Object, frames: tuple[int, int], roles: Sequence[str],
              components: Sequence[str], done: str) -> Rewrite:
     """Read what the model is to be given."""
+    ready(armature)
     name = f"{span.take_of(armature).name[:50]} {done}"
     bones = bones_to_read(armature)
     plain = (target_of(armature), frames[0], tuple(roles), tuple(components), name)

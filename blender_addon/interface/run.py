@@ -109,7 +109,7 @@ def start(context: bpy.types.Context, request: Request, *, previews: bool) -> Ru
         if current is not None:
             raise AddonError(f"{current.request.title} is still running: wait for it, or press Cancel")
         worker = engine.worker(context)
-        folder = Path(tempfile.mkdtemp(prefix="run-", dir=bpy.app.tempdir))
+        folder = _new_folder()
         inputs = {name: _written(poses, folder / name) for name, poses in request.inputs.items()}
         job = worker.submit(request.do, {**request.arguments, **engine.arguments(context)}, inputs=inputs,
                             folder=folder, preview=previews and request.start is not None)
@@ -119,6 +119,15 @@ def start(context: bpy.types.Context, request: Request, *, previews: bool) -> Ru
     messages.forget()
     current = Run(request, job, folder)
     return current
+
+
+def _new_folder() -> Path:
+    """Where the worker writes."""
+    try:
+        return Path(tempfile.mkdtemp(prefix="run-", dir=bpy.app.tempdir))
+    except OSError as error:
+        raise AddonError(f"{bpy.app.tempdir}: no folder can be made there ({error.strerror}): free space, or choose "
+                         "another folder in Preferences > File Paths > Temporary Files") from error
 
 
 def _written(poses: PoseFile | Sequence[PoseFile], path: Path) -> Path | list[Path]:
@@ -145,6 +154,9 @@ def tick(context: bpy.types.Context) -> str:
     if run is None:
         return CANCELLED
     run.job.poll()
+    if is_rendering():  # what is rendered must not change meanwhile
+        hide_preview(context)
+        return RUNNING
     if run.job.state == "done":
         return _applied(context, run)
     if run.job.state == "failed":
@@ -158,6 +170,11 @@ def tick(context: bpy.types.Context) -> str:
         return _failed(context, run, str(error))
     _show(context, run, armature)
     return RUNNING
+
+
+def is_rendering() -> bool:
+    """Whether Blender renders."""
+    return bool(bpy.app.is_job_running("RENDER"))
 
 
 def _show(context: bpy.types.Context, run: Run, armature: bpy.types.Object) -> None:

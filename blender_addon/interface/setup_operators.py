@@ -119,8 +119,12 @@ class POSEDIFFUSION_OT_open_log(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Open it."""
-        bpy.ops.wm.path_open(filepath=str(preferences.folder()))
-        return {"FINISHED"}
+        return reported(self, self._open)
+
+    def _open(self) -> messages.Message:
+        folder = preferences.folder()
+        bpy.ops.wm.path_open(filepath=str(folder))
+        return messages.say("INFO", f"the log is {preferences.log_file()}")
 
 
 class POSEDIFFUSION_OT_copy_text(bpy.types.Operator):

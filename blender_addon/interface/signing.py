@@ -76,7 +76,7 @@ def sign(context: bpy.types.Context, armature: bpy.types.Object, pose: PoseFile,
     motion = solve(tracks(pose, reading), skeleton_for(armature, found), solving)
     action = key(context, armature, motion, start=start, name=name)
     notes = notes_of(action)
-    scene.pose_diffusion.last_used = armature
+    scene.pose_diffusion.last_used = armature.name
     scene.frame_set(int(start))
     if fitted:  # Space plays the take, and not much else
         scene.frame_end = scene.pose_diffusion.fitted_end = max(scene.frame_start, math.ceil(action.frame_range[1]))
@@ -102,7 +102,7 @@ def new_signer(context: bpy.types.Context) -> bpy.types.Object:
         signer.select_set(True)
         context.view_layer.objects.active = signer
         _bring_into_view(context)
-    context.scene.pose_diffusion.last_used = signer
+    context.scene.pose_diffusion.last_used = signer.name
     return signer
 
 

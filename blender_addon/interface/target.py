@@ -30,8 +30,8 @@ def armature_of(context: bpy.types.Context) -> bpy.types.Object | None:
         deforming = active.find_armature()
         if deforming is not None:
             return deforming
-    last = context.scene.pose_diffusion.last_used
-    return last if last is not None and last.name in context.scene.objects else None
+    last = context.scene.objects.get(context.scene.pose_diffusion.last_used)
+    return last if last is not None and last.type == "ARMATURE" else None
 
 
 def needed_armature(context: bpy.types.Context) -> bpy.types.Object:

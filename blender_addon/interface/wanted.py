@@ -12,7 +12,7 @@ from pathlib import Path
 import bpy
 
 from .. import posefile
-from ..animation import keypoints, strips
+from ..animation import keypoints, obstacles, strips
 from ..animation.apply import notes_of
 from ..animation.take import keypoints_of, scene_fps
 from ..errors import AddonError
@@ -38,6 +38,18 @@ def draw_seed(scene: bpy.types.Scene) -> None:
 def new_seed(scene: bpy.types.Scene) -> None:
     """Another seed, in the settings."""
     scene.pose_diffusion.seed = random.SystemRandom().randint(0, MOST_SEED)
+
+
+def ready(armature: bpy.types.Object) -> None:
+    """Whether a take can be made on an armature: asked before the model works for minutes.
+
+    Raises
+    ------
+    AddonError
+        If it is in edit mode, linked from another file, or without known bones.
+    """
+    obstacles.check_editable(armature)
+    bones_of(armature)
 
 
 def bones_to_read(armature: bpy.types.Object) -> dict[str, str]:
@@ -70,6 +82,8 @@ def generate(context: bpy.types.Context) -> Request:
     if armature is None:
         was = before(context)
         armature = signing.new_signer(context)
+    else:
+        ready(armature)
     start, name = float(signing.start_of(scene)), _action_name(text)
     reading = OWN if settings.first_pose == "ARMATURE" else Reading()
     apply = partial(_signed, target=target_of(armature), name=name, start=start, reading=reading)
