@@ -73,6 +73,16 @@ def test_the_last_armature_while_another_thing_is_active(file: Path) -> None:
     assert len([thing for thing in bpy.data.objects if thing.type == "ARMATURE"]) == 1
 
 
+def test_deleted_signer_is_gone(file: Path) -> None:
+    """Nothing of the add-on's keeps it in the file: the next one has its name."""
+    load(file)
+    bpy.ops.object.delete()
+    bpy.ops.outliner.orphans_purge(do_recursive=True)
+    assert "Signer" not in bpy.data.objects
+    load(file)
+    assert "Signer" in bpy.data.objects
+
+
 def test_several_files_are_an_action_each(lexicon_files: list[Path]) -> None:
     """The last one is played."""
     folder, files = lexicon_files[0].parent.parent, lexicon_files[:3]

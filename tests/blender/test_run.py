@@ -14,7 +14,7 @@ import pytest
 
 from blender_addon.animation import preview
 from blender_addon.errors import AddonError
-from blender_addon.interface import engine, messages, run, wanted
+from blender_addon.interface import engine, messages, run, signing, wanted
 from blender_addon.sampler.job import Worker
 
 from .scene import state_of
@@ -178,15 +178,33 @@ def test_armature_is_renamed_in_between(signer: bpy.types.Object) -> None:
     assert signer.animation_data.action.name == "thanks"
 
 
-def test_result_for_an_armature_in_edit_mode_is_kept(signer: bpy.types.Object) -> None:
-    """It cannot be applied now: the message says where it is."""
+def test_result_that_cannot_be_applied_is_kept(signer: bpy.types.Object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message says where it is; everything else is as it was."""
+    before = state_of(bpy.context.scene)
     begun(steps=30)
-    bpy.ops.object.mode_set(mode="EDIT")
-    assert until(lambda: False) == run.FAILED
-    bpy.ops.object.mode_set(mode="OBJECT")
-    file = last().notes[0].rpartition("load ")[2]
-    bpy.ops.pose_diffusion.import_pose(filepath=file)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AddonError("not now")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(signing, "key", refuse)
+        assert until(lambda: False) == run.FAILED
+    assert last().text == 'Generate "thanks": not now'
+    assert state_of(bpy.context.scene) == before
+    bpy.ops.pose_diffusion.import_pose(filepath=last().notes[0].rpartition("load ")[2])
     assert signer.animation_data.action.name == "last"
+
+
+def test_while_something_is_rendered(signer: bpy.types.Object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is shown or applied; afterwards it goes on."""
+    own = signer.animation_data.action
+    one = begun(steps=20)
+    rendering = [True]
+    monkeypatch.setattr(run, "is_rendering", lambda: rendering[0])
+    assert until(lambda: one.job.finished) == run.RUNNING
+    assert signer.animation_data.action == own
+    rendering[0] = False
+    assert until(lambda: False) == run.DONE
 
 
 def test_only_one_run_at_a_time(signer: bpy.types.Object) -> None:

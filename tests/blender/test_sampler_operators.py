@@ -281,6 +281,22 @@ def test_greyed_with_the_reason() -> None:
     assert "No Python is set" in reason("generate")
 
 
+def test_refused_before_the_model_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the result could not be applied: no bones, and an armature whose strips are being edited."""
+    monkeypatch.setattr(engine, "worker", lambda context: pytest.fail("the worker is asked"))
+    bpy.ops.object.armature_add()
+    with pytest.raises(RuntimeError, match="bone map"):
+        bpy.ops.pose_diffusion.generate()
+    bpy.data.objects.remove(bpy.context.object)
+    bpy.ops.pose_diffusion.create_signer()
+    strip = bpy.context.object.animation_data_create().nla_tracks.new().strips.new("a", 1, bpy.data.actions.new("a"))
+    strip.select = True
+    bpy.context.object.animation_data.use_tweak_mode = True
+    assert bpy.context.object.animation_data.use_tweak_mode
+    with pytest.raises(RuntimeError, match="tweak mode"):
+        bpy.ops.pose_diffusion.generate()
+
+
 def test_what_the_model_knows() -> None:
     """Is suggested while typing, also the next time; until then what was typed is, so that the list is not empty."""
     assert list(known.suggested_texts("hello", "und")) == [("hello", "")]
