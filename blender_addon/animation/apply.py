@@ -173,9 +173,7 @@ def _names(rotations: Rotations) -> list[str]:
 def _write(action: bpy.types.Action, armature: bpy.types.Object, rotations: Rotations, frames: np.ndarray) -> None:
     slot = keys.ensure_slot(action, armature)
     write_rotations(action, slot, armature, rotations, frames)
-    keys.assign(armature, action, slot)
-    animation = armature.animation_data
-    animation.action_blend_type, animation.action_influence = "REPLACE", 1.0
+    keys.assign_on_top(armature, action, slot)
     armature.data.pose_position = "POSE"
 
 

@@ -52,6 +52,12 @@ def assign(thing: bpy.types.ID, action: bpy.types.Action | None, slot: bpy.types
         animation.action_slot = slot
 
 
+def assign_on_top(thing: bpy.types.ID, action: bpy.types.Action, slot: bpy.types.ActionSlot | None) -> None:
+    """The same, and let it hide whatever the NLA plays below."""
+    assign(thing, action, slot)
+    thing.animation_data.action_blend_type, thing.animation_data.action_influence = "REPLACE", 1.0
+
+
 def find_slot(action: bpy.types.Action, identifier: str) -> bpy.types.ActionSlot | None:
     """The slot with an identifier (`OBSigner`); None before Blender 4.4, or if it is gone."""
     if not SLOTTED:

@@ -88,8 +88,7 @@ def _temporary(thing: bpy.types.ID) -> tuple[bpy.types.Action, bpy.types.ActionS
     if playing is not None:
         action[ACTION] = playing  # a user of it, so that it is not lost if the file is saved now
     slot = keys.ensure_slot(action, thing)
-    keys.assign(thing, action, slot)
-    thing.animation_data.action_blend_type, thing.animation_data.action_influence = "REPLACE", 1.0
+    keys.assign_on_top(thing, action, slot)
     return action, slot
 
 

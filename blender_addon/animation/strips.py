@@ -159,11 +159,9 @@ def join(context: bpy.types.Context, armature: bpy.types.Object, bones: Mapping[
         rest = {skeleton.bones[bone]: values for bone, values in quaternions.items()}
         _write_rotations(action, slot, armature, rest, frames)
         _write_others(action, slot, parts, layout, frames, set(rest))
-        keys.assign(armature, action, slot)
-        armature.animation_data.action_blend_type, armature.animation_data.action_influence = "REPLACE", 1.0
-        order = sorted(driven)
-        keyed = np.stack([to_matrices(quaternions[bone]) for bone in order], 1)
-        notes = readback.check(context, armature, skeleton, inherits, frames, order, keyed, np.eye(3))
+        keys.assign_on_top(armature, action, slot)
+        keyed = np.stack([to_matrices(values) for values in quaternions.values()], 1)
+        notes = readback.check(context, armature, skeleton, inherits, frames, list(quaternions), keyed, np.eye(3))
         undo.pop_all()
     notes += obstacles.euler_actions(armature, rest.keys(), state.rotation_modes, [action])
     if old is not None:
@@ -217,8 +215,7 @@ def _alone(context: bpy.types.Context, armature: bpy.types.Object, action: bpy.t
     nla = animation.use_nla
     try:
         animation.use_nla = False
-        keys.assign(armature, action, slot)
-        animation.action_blend_type, animation.action_influence = "REPLACE", 1.0
+        keys.assign_on_top(armature, action, slot)
         yield
     finally:
         animation.use_nla = nla

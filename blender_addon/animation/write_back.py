@@ -73,14 +73,7 @@ def write_back(context: bpy.types.Context, armature: bpy.types.Object, bones: Ma
         _, old = put_back_later(context, armature, undo)
         action, slot = _copied(armature, name, undo)
         extent = tuple(old.curve_frame_range) if old else (first, int(frames[-1]))
-        for i, bone in enumerate(new.bones):
-            channel = channels.rotation(armature.pose.bones[bone])
-            before = keys.sample(action, slot, channel.path, frames, channel.now)
-            values = channels.values(channel, new.quaternions[:, i], before)
-            splice(action, slot, channel.path, first, values, channel.now, extent, bone)
-        for path, value in new.switches.items():
-            now = np.array([armature.path_resolve(path)], float)
-            splice(action, slot, path, first, np.full((len(frames), 1), value), now, extent)
+        _splice(action, slot, armature, new, frames, extent)
         notes = [*new.notes, *_check(context, armature, new, frames)]
         undo.pop_all()
     _take_over(armature, old, action)
@@ -102,6 +95,20 @@ def rewriting(context: bpy.types.Context, armature: bpy.types.Object, asked: Ask
     return Rewriting(tuple(skeleton.bones[bone] for bone in changed),
                      np.stack([quaternions[bone] for bone in changed], 1) if changed else np.empty((len(frames), 0, 4)),
                      local[:, changed])
+
+
+def _splice(action: bpy.types.Action, slot: bpy.types.ActionSlot | None, armature: bpy.types.Object, new: Rewriting,
+            frames: np.ndarray, extent: tuple[float, float]) -> None:
+    """Write rotations in the bones' own rotation modes, and switches."""
+    first = int(frames[0])
+    for i, bone in enumerate(new.bones):
+        channel = channels.rotation(armature.pose.bones[bone])
+        before = keys.sample(action, slot, channel.path, frames, channel.now)
+        values = channels.values(channel, new.quaternions[:, i], before)
+        splice(action, slot, channel.path, first, values, channel.now, extent, bone)
+    for path, value in new.switches.items():
+        now = np.array([armature.path_resolve(path)], float)
+        splice(action, slot, path, first, np.full((len(frames), 1), value), now, extent)
 
 
 def _check(context: bpy.types.Context, armature: bpy.types.Object, new: Rewriting, frames: np.ndarray) -> list[str]:
