@@ -195,11 +195,12 @@ def carried(hand: np.ndarray, forearm: np.ndarray, seen: np.ndarray, longest: fl
     return np.where(seen[:, None, None], hand, forearm @ whole)
 
 
-def twisted(forearm: np.ndarray, hand: np.ndarray, skeleton: Skeleton, side: str) -> np.ndarray:
+def twisted(forearm: np.ndarray, hand: np.ndarray, skeleton: Skeleton, side: str, deviation: float) -> np.ndarray:
     """The forearm's turns with its share of the hand's roll.
 
     Counted from the thumb's middle position, in the plane of the elbow, from which pronation and supination end long
-    before half a turn on either side: so there is no jump from one side to the other.
+    before half a turn on either side: so there is no jump from one side to the other. The share is smoothed by a
+    Gaussian of `deviation` frames, at no cost: the hand makes up for it.
     """
     along = direction(skeleton, "forearm", side)
     relative = to_quaternions(np.swapaxes(forearm, -1, -2) @ hand)
@@ -207,6 +208,7 @@ def twisted(forearm: np.ndarray, hand: np.ndarray, skeleton: Skeleton, side: str
     middle, thumb = np.cross(hinge(skeleton, side), along), rest_across(skeleton, side)
     start = np.arctan2(np.cross(middle, thumb) @ along, middle @ (thumb - (thumb @ along) * along))
     share = FOREARM * (within(roll + start, PRONATION) - start)
+    share = gaps.smooth(share[:, None, None], np.ones((len(share), 1), bool), deviation)[:, 0, 0]
     return forearm @ about(np.broadcast_to(along, (len(share), 3)), share)
 
 

@@ -16,7 +16,7 @@ def smooth(values: np.ndarray, seen: np.ndarray, deviation: float) -> np.ndarray
     Parameters
     ----------
     values : np.ndarray
-        `(T, N, 3)`.
+        `(T, N, D)`.
     seen : np.ndarray
         `(T, N)` bool: the others have no weight, and neither has what lies beyond the ends.
     deviation : float
@@ -25,7 +25,7 @@ def smooth(values: np.ndarray, seen: np.ndarray, deviation: float) -> np.ndarray
     Returns
     -------
     np.ndarray
-        `(T, N, 3)`; what was not seen is as it was.
+        `(T, N, D)`; what was not seen is as it was.
     """
     frames = len(values)
     reach = min(int(np.ceil(CUT * deviation)), frames - 1)
@@ -37,7 +37,7 @@ def smooth(values: np.ndarray, seen: np.ndarray, deviation: float) -> np.ndarray
         weight = np.exp(-.5 * (step / deviation)**2)
         total[step:] += weight * weighted[:-step]
         total[:-step] += weight * weighted[step:]
-    return np.where(seen[..., None], total[..., :3] / np.maximum(total[..., 3:], 1e-12), values)
+    return np.where(seen[..., None], total[..., :-1] / np.maximum(total[..., -1:], 1e-12), values)
 
 
 def fill(values: np.ndarray, seen: np.ndarray, longest: float, ease: float) -> np.ndarray:
@@ -46,7 +46,7 @@ def fill(values: np.ndarray, seen: np.ndarray, longest: float, ease: float) -> n
     Parameters
     ----------
     values : np.ndarray
-        `(T, N, 3)`.
+        `(T, N, D)`.
     seen : np.ndarray
         `(T, N)` bool.
     longest : float
@@ -58,7 +58,7 @@ def fill(values: np.ndarray, seen: np.ndarray, longest: float, ease: float) -> n
     Returns
     -------
     np.ndarray
-        `(T, N, 3)`; 0 for what was never seen.
+        `(T, N, D)`; 0 for what was never seen.
     """
     if seen.all():
         return values

@@ -20,6 +20,7 @@ from .skeleton import FINGERS, SIDES, Motion, Skeleton
 FOLLOW, ANATOMICAL = "follow", "anatomical"
 HANDS = {"L": "left_hand", "R": "right_hand"}
 PARTS = ("body", "head", "left_hand", "right_hand", "face")
+TWIST = 3.0  # a forearm's twist is smoothed so much more than points: it is not seen, and shakes with the palm
 IDENTITY = np.array([1.0, 0, 0, 0])
 
 
@@ -130,7 +131,7 @@ def _hand(points: Points, skeleton: Skeleton, side: str, turns: dict[str, np.nda
     forearm = turns.get(f"forearm.{side}")
     if forearm is not None:
         bare = carried(bare, forearm, points.seen[f"hand.{side}"], solving.longest_gap * points.fps, away)
-        turns[f"forearm.{side}"] = twisted(forearm, bare, skeleton, side)
+        turns[f"forearm.{side}"] = twisted(forearm, bare, skeleton, side, TWIST * solving.smoothing * points.fps)
     turns[f"hand.{side}"] = bare
     return bones
 
