@@ -37,13 +37,13 @@ class Reading:
         Which of the people in the file, from 0.
     mirrored : bool
         The video was mirrored, as front cameras do: left and right are exchanged.
-    depth : float, optional
-        Pixels per unit of z, for all points; None: found per clip.
+    depth : float or tuple of float, optional
+        Pixels per unit of z, for all points or of body, hands and face; None: found per clip.
     """
 
     person: int = 0
     mirrored: bool = False
-    depth: float | None = None
+    depth: float | tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,9 +170,10 @@ def _read(pose: PoseFile, reading: Reading) -> _Read:
 def _factors(pose: PoseFile, read: _Read, reading: Reading) -> tuple[float, float, float]:
     """Pixels per unit of z: of the body, the hands and the face."""
     if reading.depth is not None:
-        if not np.isfinite(reading.depth) or reading.depth <= 0:
+        body, hands, face = reading.depth if isinstance(reading.depth, tuple) else (reading.depth, ) * 3
+        if not all(0 < factor < np.inf for factor in (body, hands, face)):
             raise AddonError(f"a depth of {reading.depth} is impossible: give pixels per unit of z, more than 0")
-        return reading.depth, reading.depth, reading.depth
+        return body, hands, face
     width = _shoulder_width(read)
     both = [read.bones([(f"{a}.{side}", f"{b}.{side}") for a, b in ARM]) for side in SIDES]
     arms = depth.depth_factor(np.concatenate([ends for ends, _ in both]), np.concatenate([seen for _, seen in both]),

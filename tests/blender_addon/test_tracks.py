@@ -80,6 +80,7 @@ def test_a_given_depth_overrules(truth: Tracks) -> None:
     assert degrees_between(segments(found), segments(truth)).max() < .1
     twice = tracks(holistic_file(truth, depths=flat), Reading(depth=1280))
     np.testing.assert_allclose(segments(twice)[..., 1], 2 * segments(found)[..., 1], atol=1e-4)
+    same(tracks(holistic_file(truth), Reading(depth=(640 * DEPTHS[BODY], 640 * DEPTHS[HANDS["L"]], 640.0))), found)
 
 
 def test_a_mirrored_video_swaps_sides(file: PoseFile) -> None:
@@ -177,8 +178,8 @@ def test_broken_numbers_where_nothing_was_seen_do_no_harm(file: PoseFile) -> Non
     assert not found.xyz[5].any()
 
 
-@pytest.mark.parametrize("depth", [0, -1, float("nan")])
-def test_an_impossible_depth_is_refused(file: PoseFile, depth: float) -> None:
+@pytest.mark.parametrize("depth", [0, -1, float("nan"), (1.0, 0.0, 1.0)])
+def test_an_impossible_depth_is_refused(file: PoseFile, depth: float | tuple[float, float, float]) -> None:
     with pytest.raises(AddonError, match="depth"):
         tracks(file, Reading(depth=depth))
 
