@@ -102,7 +102,7 @@ def known_motions(rig: bpy.types.Object, skeleton: Skeleton) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """Errors of one motion: degrees, metres, degrees; the share of angles beyond a limit; processor seconds of the solver."""
+    """Errors of one motion: degrees, metres, degrees; share of angles beyond a limit; processor seconds to solve."""
 
     turned: np.ndarray
     off: np.ndarray

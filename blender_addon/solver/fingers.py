@@ -50,6 +50,22 @@ STRAIGHT, FLEX, SPREAD = _zero()
 
 
 @dataclass(frozen=True, eq=False)
+class _Axes:
+    """The cross product with an axis per finger as a matrix `(5, 3, 3)`, and that matrix squared: Rodrigues' formula."""
+
+    cross: np.ndarray
+    twice: np.ndarray
+
+
+def _axes(axes: np.ndarray) -> _Axes:
+    cross = np.cross(axes[:, None], np.eye(3)).swapaxes(-1, -2)
+    return _Axes(cross, cross @ cross)
+
+
+_FLEX, _SPREAD = _axes(FLEX), _axes(SPREAD)
+
+
+@dataclass(frozen=True, eq=False)
 class HandRest:
     """One hand of a skeleton at rest, for the fit.
 
@@ -125,21 +141,20 @@ def _own(directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A rig's own part of the model, and its angles at rest, of the directions `(5, 3, 3)` of its bones at rest."""
     angles = angles_of(directions)
     own = np.einsum("fji,fkj->fki", _base(angles), directions)
-    own[:, 1] = _turn(FLEX, -angles[:, 2], own[:, 1])
-    own[:, 2] = _turn(FLEX, -angles[:, 2] - angles[:, 3], own[:, 2])
+    own[:, 1] = np.einsum("fij,fj->fi", _turns(_FLEX, -angles[:, 2]), own[:, 1])
+    own[:, 2] = np.einsum("fij,fj->fi", _turns(_FLEX, -angles[:, 2] - angles[:, 3]), own[:, 2])
     return own, angles
 
 
 def _base(angles: np.ndarray) -> np.ndarray:
     """Rotations `(..., 5, 3, 3)` of the first joint, in the palm's frame."""
-    return (about(np.broadcast_to(FLEX, (*angles.shape[:-1], 3)), angles[..., 0])
-            @ about(np.broadcast_to(SPREAD, (*angles.shape[:-1], 3)), angles[..., 1]))
+    return _turns(_FLEX, angles[..., 0]) @ _turns(_SPREAD, angles[..., 1])
 
 
-def _turn(axis: np.ndarray, angle: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """Vectors turned about unit axes (Rodrigues' formula)."""
-    c, s = np.cos(angle)[..., None], np.sin(angle)[..., None]
-    return c * vectors + s * np.cross(axis, vectors) + (1 - c) * (vectors * axis).sum(-1, keepdims=True) * axis
+def _turns(axes: _Axes, angles: np.ndarray) -> np.ndarray:
+    """Rotations `(..., 5, 3, 3)` about the fingers' axes by angles `(..., 5)`."""
+    sine, rest = np.sin(angles)[..., None, None], 1 - np.cos(angles)[..., None, None]
+    return np.eye(3) + sine * axes.cross + rest * axes.twice
 
 
 def angles_of(directions: np.ndarray) -> np.ndarray:
@@ -174,18 +189,18 @@ def directions(own: np.ndarray, angles: np.ndarray) -> tuple[np.ndarray, np.ndar
     change : np.ndarray
         `(..., 5, 3, 3, 4)`: their derivatives by the finger's angles.
     """
-    base = _base(angles)
-    bend = np.stack([np.zeros_like(angles[..., 0]), angles[..., 2], angles[..., 2] + angles[..., 3]], -1)
-    along = np.einsum("...ij,...kj->...ki", base, _turn(FLEX[:, None], bend, own))
-    turned = about(np.broadcast_to(FLEX, (*angles.shape[:-1], 3)), angles[..., 0])
-    spread_axis = np.einsum("...ij,...j->...i", turned, SPREAD)[..., None, :]
-    bend_axis = np.einsum("...ij,...j->...i", base, FLEX)[..., None, :]
+    first, second = _turns(_FLEX, angles[..., 0]), _turns(_SPREAD, angles[..., 1])
+    bend = np.stack([np.zeros_like(angles[..., 0]), angles[..., 2], angles[..., 2] + angles[..., 3]], -1)[..., None, :]
+    straight = own.swapaxes(-1, -2)  # a bone per column
+    bent = straight + np.sin(bend) * (_FLEX.cross @ straight) + (1 - np.cos(bend)) * (_FLEX.twice @ straight)
+    spread = second @ bent
+    along = first @ spread
     change = np.zeros((*along.shape, 4))
-    change[..., 0] = np.cross(FLEX[:, None], along)
-    change[..., 1] = np.cross(spread_axis, along)
-    change[..., 1:, :, 2] = np.cross(bend_axis, along[..., 1:, :])
-    change[..., 2, :, 3] = change[..., 2, :, 2]
-    return along, change
+    change[..., 0] = _FLEX.cross @ along
+    change[..., 1] = first @ (_SPREAD.cross @ spread)
+    change[..., 1:, 2] = (first @ second @ (_FLEX.cross @ bent))[..., 1:]
+    change[..., 2, 3] = change[..., 2, 2]
+    return along.swapaxes(-1, -2), change.swapaxes(-2, -3)
 
 
 def local_quaternions(rest: HandRest, angles: np.ndarray) -> dict[int, np.ndarray]:

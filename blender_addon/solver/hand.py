@@ -101,8 +101,8 @@ def _fit(rest: HandRest, palm: np.ndarray, angles: np.ndarray) -> HandFit:
 
 def _look(palm: np.ndarray, bones: np.ndarray, palm_seen: np.ndarray, bone_seen: np.ndarray, noise: Noise) -> Seen:
     """What is seen of the vectors `(T, 5, 3)` and `(T, 5, 3, 3)`, weighted."""
-    return Seen(palm, bones, np.where(palm_seen, 1, UNSEEN)[..., None, None] * noise.weight(),
-                np.where(bone_seen, 1, UNSEEN)[..., None, None] * noise.weight())
+    return Seen(palm, bones, np.where(palm_seen, 1, UNSEEN)[..., None] * noise.weight(),
+                np.where(bone_seen, 1, UNSEEN)[..., None] * noise.weight())
 
 
 def _frame_by_frame(shape: Shape, look: Seen, frames: np.ndarray, palm_seen: np.ndarray, bone_seen: np.ndarray,

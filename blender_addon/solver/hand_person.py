@@ -11,7 +11,7 @@ from .hand_steps import DEPTH, Hands, Seen, Shape
 from .rotations import TINY
 
 EXACT = 1e-6       # palm lengths: noise is never taken as less
-ABSORBED = 2.0     # the fit takes half of the noise in the image for movement: on known noise, measured
+ABSORBED = 1.5     # the fit takes a third of the noise in the image for movement: on known noise, measured
 DEPTH_WORSE = 2.0, 4.0  # least and most: how many times worse than the image depth is taken to be
 STEADY = .05        # frames' worth of the first estimate, per frame, that the next one keeps
 SHORTEST = .3      # of its first estimate: no bone becomes shorter
@@ -26,10 +26,10 @@ class Noise:
     depth: float
 
     def weight(self) -> np.ndarray:
-        """The inverse covariance, `(3, 3)`."""
+        """The inverse variances, `(3,)`."""
         variances = np.full(3, self.image ** 2)
         variances[DEPTH] = self.depth ** 2
-        return np.diag(1 / variances)
+        return 1 / variances
 
 
 def first_shape(palm: np.ndarray, bones: np.ndarray, frames: np.ndarray, own: np.ndarray) -> Shape:
@@ -46,14 +46,14 @@ def better_shape(shape: Shape, seen: Seen, hands: Hands) -> Shape:
     """The lengths and the palm that fit best to what is seen, given the states: least squares, drawn to the former."""
     size = np.exp(hands.scale)[:, None, None]
     along = np.einsum("nij,nfkj->nfki", hands.palm * size, directions(shape.own, hands.angles)[0])
-    weighted = np.einsum("nfki,nfkij->nfkj", along, seen.weight)
-    keep = STEADY * np.einsum("nfkii->fk", seen.weight) / 3
+    weighted = along * seen.weight
+    keep = STEADY * seen.weight.sum((0, -1)) / 3
     lengths = (((weighted * seen.bones).sum((0, -1)) + keep * shape.lengths)
                / ((weighted * along).sum((0, -1)) + keep))
     turned = hands.palm * size
-    square = np.einsum("nji,nfjk,nkl->fil", turned, seen.palm_weight, turned)
-    right = np.einsum("nji,nfjk,nfk->fi", turned, seen.palm_weight, seen.palm)
-    hold = STEADY * np.einsum("nfii->f", seen.palm_weight)[:, None] / 3
+    square = np.einsum("nji,nfj,njl->fil", turned, seen.palm_weight, turned)
+    right = np.einsum("nji,nfj->fi", turned, seen.palm_weight * seen.palm)
+    hold = STEADY * seen.palm_weight.sum((0, -1))[:, None] / 3
     palm = np.linalg.solve(square + hold[..., None] * np.eye(3), (right + hold * shape.palm)[..., None])[..., 0]
     return Shape(palm, np.maximum(lengths, SHORTEST * shape.lengths), shape.own)
 

@@ -98,10 +98,9 @@ def _best_postures(shape: Shape, seen: Seen, hands: Hands) -> np.ndarray:
     """Of the postures, the one `(N, 5, 4)` per finger that is nearest to what is seen."""
     along, _ = directions(shape.own, POSTURES)
     bones = (along * shape.lengths[..., None]).reshape(len(POSTURES), 5, 9)
-    # |seen - bone|^2 without the part that is the same for all, by matrix products: weights are diagonal here
-    weight = np.einsum("nfkii->nfki", seen.weight)
-    local = np.einsum("nji,nfkj->nfki", hands.palm, seen.bones * weight)
-    squares = np.einsum("nij,nfki,nil->nfkjl", hands.palm, weight, hands.palm)
+    # |seen - bone|^2 without the part that is the same for all, by matrix products
+    local = np.einsum("nji,nfkj->nfki", hands.palm, seen.bones * seen.weight)
+    squares = np.einsum("nij,nfki,nil->nfkjl", hands.palm, seen.weight, hands.palm)
     size = np.exp(hands.scale)[:, None, None]
     cross = np.einsum("gfd,nfd->nfg", bones, local.reshape(-1, 5, 9))
     outer = np.einsum("gfki,gfkj->gfkij", bones.reshape(-1, 5, 3, 3), bones.reshape(-1, 5, 3, 3)).reshape(-1, 5, 27)

@@ -11,6 +11,7 @@ from .rotations import about, unit
 
 DEPTH = 1          # the axis that points away from the camera
 COUPLING = 2 / 3   # of the last joint's flexion to the one before it: the tendons' (Rijpkema and Girard 1991)
+SETTLED = 1e-3    # share of a frame's cost: once a step wins less, the frame is left
 LOOSEST = 1e6      # damping at which a step is given up
 
 
@@ -21,6 +22,10 @@ class Hands:
     palm: np.ndarray
     angles: np.ndarray
     scale: np.ndarray
+
+    def __getitem__(self, which: np.ndarray) -> Hands:
+        """Some of the frames."""
+        return Hands(self.palm[which], self.angles[which], self.scale[which])
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,13 +58,17 @@ class Seen:
     bones : np.ndarray
         `(N, 5, 3, 3)`: the finger bones.
     palm_weight, weight : np.ndarray
-        `(N, 5, 3, 3)` and `(N, 5, 3, 3, 3)`: inverse covariances.
+        `(N, 5, 3)` and `(N, 5, 3, 3)`: inverse variances.
     """
 
     palm: np.ndarray
     bones: np.ndarray
     palm_weight: np.ndarray
     weight: np.ndarray
+
+    def __getitem__(self, which: np.ndarray) -> Seen:
+        """Some of the frames."""
+        return Seen(self.palm[which], self.bones[which], self.palm_weight[which], self.weight[which])
 
     def mirrored(self, which: np.ndarray | bool) -> Seen:
         """The same with depth reversed in some frames, `(N,)` bool."""
@@ -95,7 +104,7 @@ def finger_cost(shape: Shape, seen: Seen, hands: Hands, prior: Prior) -> np.ndar
     size = np.exp(hands.scale)[:, None, None, None]
     off = seen.bones - size * shape.lengths[..., None] * np.einsum("nij,nfkj->nfki", hands.palm, along)
     bend = hands.angles[..., 3] - COUPLING * hands.angles[..., 2]
-    return (np.einsum("nfki,nfkij,nfkj->nf", off, seen.weight, off)
+    return (np.einsum("nfki,nfki->nf", off ** 2, seen.weight)
             + prior.coupling * bend ** 2 + prior.spread * hands.angles[..., 1] ** 2)
 
 
@@ -107,24 +116,19 @@ def normal(shape: Shape, seen: Seen, hands: Hands, prior: Prior) -> Normal:
     bones = shape.lengths[..., None] * (along @ turned[:, None].swapaxes(-1, -2))
     slopes = shape.lengths[..., None, None] * (turned[:, None, None] @ change)
     palm = shape.palm @ turned.swapaxes(-1, -2)
-    by_palm, by_hand = _by_hand(palm), _by_hand(bones)
-    off_palm, off = seen.palm - palm, seen.bones - bones
-    pull_palm, pull = (seen.palm_weight @ off_palm[..., None]), (seen.weight @ off[..., None])
-    weighted = seen.weight @ by_hand
     count = len(palm)
-
-    def flat(x: np.ndarray) -> np.ndarray:
-        return x.reshape(count, -1, x.shape[-1])
-
-    hand = (flat(by_palm).swapaxes(-1, -2) @ flat(seen.palm_weight @ by_palm)
-            + flat(by_hand).swapaxes(-1, -2) @ flat(weighted))
-    hand_slope = flat(by_palm).swapaxes(-1, -2) @ flat(pull_palm) + flat(by_hand).swapaxes(-1, -2) @ flat(pull)
-    per_finger = slopes.reshape(count, 5, 9, 4).swapaxes(-1, -2)
-    fingers = per_finger @ (seen.weight @ slopes).reshape(count, 5, 9, 4)
-    mixed = (per_finger @ weighted.reshape(count, 5, 9, 4)).swapaxes(-1, -2)
-    finger_slope = (per_finger @ pull.reshape(count, 5, 9, 1))[..., 0]
-    cost = (off_palm * pull_palm[..., 0]).sum((1, 2)) + (off * pull[..., 0]).sum((1, 2, 3))
-    return _with_prior(Normal(hand, mixed, fingers, hand_slope[..., 0], finger_slope, cost), hands, prior)
+    by_hand, slopes = _by_hand(bones).reshape(count, 5, 9, 4), slopes.reshape(count, 5, 9, 4)
+    by_palm = _by_hand(palm).reshape(count, 15, 4)
+    off, weight = (seen.bones - bones).reshape(count, 5, 9, 1), seen.weight.reshape(count, 5, 9, 1)
+    off_palm, palm_weight = (seen.palm - palm).reshape(count, 15, 1), seen.palm_weight.reshape(count, 15, 1)
+    hand_side = (by_hand * weight).swapaxes(-1, -2)
+    finger_side = (slopes * weight).swapaxes(-1, -2)
+    palm_side = (by_palm * palm_weight).swapaxes(-1, -2)
+    cost = (off_palm ** 2 * palm_weight).sum((1, 2)) + (off ** 2 * weight).sum((1, 2, 3))
+    equations = Normal(
+        palm_side @ by_palm + (hand_side @ by_hand).sum(1), hand_side @ slopes, finger_side @ slopes,
+        (palm_side @ off_palm + (hand_side @ off).sum(1))[..., 0], (finger_side @ off)[..., 0], cost)
+    return _with_prior(equations, hands, prior)
 
 
 def _by_hand(vectors: np.ndarray) -> np.ndarray:
@@ -173,20 +177,30 @@ def moved(hands: Hands, hand_step: np.ndarray, finger_step: np.ndarray) -> Hands
 
 
 def descend(shape: Shape, seen: Seen, hands: Hands, prior: Prior, steps: int) -> tuple[Hands, np.ndarray]:
-    """States after so many Levenberg-Marquardt steps per frame, and their costs `(N,)`. A cost never rises."""
-    damping = np.full(len(hands.scale), 1e-3)
+    """States after so many Levenberg-Marquardt steps per frame, or once they are settled, and their costs `(N,)`.
+
+    A cost never rises.
+    """
+    hands = Hands(*(np.array(part) for part in (hands.palm, hands.angles, hands.scale)))
     equations = normal(shape, seen, hands, prior)
+    cost = equations.cost.copy()
+    active, damping = np.arange(len(cost)), np.full(len(cost), 1e-3)
     for _ in range(steps):
-        free = free_angles(equations, hands.angles)
-        tried = moved(hands, *_step(free, damping))
-        after = normal(shape, seen, tried, prior)
+        if not len(active):
+            break
+        before, look = hands[active], seen[active]
+        tried = moved(before, *_step(free_angles(equations, before.angles), damping))
+        after = normal(shape, look, tried, prior)
         better = after.cost < equations.cost
-        hands = Hands(*(_choose(better, new, old) for new, old in zip(
-            (tried.palm, tried.angles, tried.scale), (hands.palm, hands.angles, hands.scale), strict=True)))
-        equations = Normal(*(_choose(better, getattr(after, name), getattr(equations, name))
+        for part in ("palm", "angles", "scale"):
+            getattr(hands, part)[active[better]] = getattr(tried, part)[better]
+        cost[active[better]] = after.cost[better]
+        going = ~better | (equations.cost - after.cost > SETTLED * after.cost)
+        equations = Normal(*(_choose(better, getattr(after, name), getattr(equations, name))[going]
                              for name in Normal.__dataclass_fields__))
-        damping = np.clip(np.where(better, damping * .2, damping * 8), 1e-7, LOOSEST)
-    return hands, equations.cost
+        damping = np.clip(np.where(better, damping * .2, damping * 8), 1e-7, LOOSEST)[going]
+        active = active[going]
+    return hands, cost
 
 
 def _choose(which: np.ndarray, yes: np.ndarray, no: np.ndarray) -> np.ndarray:

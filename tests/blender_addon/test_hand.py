@@ -143,7 +143,7 @@ def test_short_clips(frames: int) -> None:
     fit = fitted(skeleton, "L", joints, SMOOTHING)
     assert fit.hand.shape == (frames, 3, 3)
     if frames:
-        assert errors(posed(skeleton, "L", fit), joints)[0].max() < .1
+        assert errors(posed(skeleton, "L", fit), joints)[0].max() < .2
 
 
 @settings(max_examples=60, deadline=None)
