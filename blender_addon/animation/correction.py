@@ -26,13 +26,10 @@ class Asked:
         Role to bone name.
     roles : set of str
         Which of them.
-    mode : str
-        As in `Solving`.
     """
 
     bones: Mapping[str, str]
     roles: set[str]
-    mode: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +74,22 @@ class Correction:
 
 
 def corrections(skeleton: Skeleton, baked: PoseFile, refined: PoseFile, mode: str) -> Correction:
-    """Solve both, without smoothing: what was smooth stays so."""
+    """Solve both, without smoothing: what was smooth stays so. Needs no Blender: it may run in a thread.
+
+    Parameters
+    ----------
+    skeleton : Skeleton
+        `skeleton_of` the armature; of a generated Rigify rig, `skeleton_of_generated`.
+    baked, refined : PoseFile
+        Keypoints as they were and as they are now.
+    mode : {"anatomical", "follow"}
+        As in `Solving`.
+
+    Raises
+    ------
+    AddonError
+        If the two do not match.
+    """
     if baked.data.shape[:1] != refined.data.shape[:1]:
         raise AddonError(f"the corrected take has {len(refined.data)} frames, the take {len(baked.data)}: "
                          "nothing was written")
@@ -91,12 +103,25 @@ def corrections(skeleton: Skeleton, baked: PoseFile, refined: PoseFile, mode: st
 
 
 def solved(skeleton: Skeleton, pose: PoseFile, mode: str) -> tuple[np.ndarray, set[int]]:
-    """Axes `(T, B, 3, 3)` of all bones as the keypoints have them, and which bones these drive."""
+    """Axes `(T, B, 3, 3)` of all bones as the keypoints have them, and which bones these drive. Needs no Blender."""
     parts = Solving().parts - {"face"}
     motion = solve(tracks(pose, Reading(depth=float(pose.width))), skeleton,
                    Solving(mode, smoothing=0, longest_gap=len(pose.data) / pose.fps, parts=parts))
     at = {skeleton.bones.index(bone): motion.quaternions[:, i] for i, bone in enumerate(motion.bones)}
     return skeleton.posed(at, len(pose.data))[0], set(at)
+
+
+def check_size(skeleton: Skeleton, axes: np.ndarray, frames: int) -> None:
+    """Whether axes that were solved before are of a skeleton and of so many frames.
+
+    Raises
+    ------
+    AddonError
+        If not.
+    """
+    if axes.shape[:2] != (frames, len(skeleton.bones)):
+        raise AddonError(f"the take or the armature has changed meanwhile ({axes.shape[1]} bones and {len(axes)} frames "
+                         f"were solved, there are {len(skeleton.bones)} and {frames}): try again")
 
 
 def _names(pose: PoseFile) -> list[tuple[str, tuple[str, ...]]]:

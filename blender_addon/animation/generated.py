@@ -8,13 +8,12 @@ from contextlib import ExitStack
 import bpy
 import numpy as np
 
-from ..posefile import PoseFile
-from ..rigs.rigify import SWITCH, bones_behind, drive_generated, skeleton_of_generated
+from ..rigs.rigify import SWITCH, bones_behind, drive_generated
 from ..solver.rotations import continuous, to_quaternions
 from ..solver.skeleton import Motion, Skeleton
 from . import keys
 from .apply import notes_of, put_back_later
-from .correction import UNCHANGED, Asked, Rewriting, corrections
+from .correction import UNCHANGED, Asked, Correction, Rewriting
 from .evaluation import axes_of, sampled
 from .readback import degrees
 from .space import inheriting, local_rotations, skeleton_of
@@ -23,14 +22,12 @@ from .take import scene_fps
 TURN = ".rotation_quaternion"
 
 
-def rewriting(context: bpy.types.Context, armature: bpy.types.Object, asked: Asked, baked: PoseFile, refined: PoseFile,
-              frames: np.ndarray) -> Rewriting:
+def rewriting(context: bpy.types.Context, armature: bpy.types.Object, skeleton: Skeleton, asked: Asked,
+              correction: Correction, frames: np.ndarray) -> Rewriting:
     """A correction as rotations of the controls; parameters and errors are those of `write_back.write_back`.
 
     All driven controls are written, since the arms are switched to FK; those not asked for as they were.
     """
-    skeleton = skeleton_of_generated(armature, asked.bones)
-    correction = corrections(skeleton, baked, refined, asked.mode)
     seen = axes_of(sampled(context, armature, frames))
     original = controls_of(armature, asked.bones, skeleton, seen)
     chosen = correction.bones & {bone for role, bone in skeleton.roles.items() if role in asked.roles}

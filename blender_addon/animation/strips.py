@@ -13,9 +13,10 @@ from ..errors import AddonError
 from ..posefile import PoseFile
 from ..rigs.rigify import drive_generated, is_generated, skeleton_of_generated
 from ..solver.rotations import to_matrices
+from ..solver.skeleton import Skeleton
 from . import generated, keys, obstacles, readback
 from .apply import finish, new_action, put_back_later
-from .correction import solved
+from .correction import check_size, solved
 from .evaluation import axes_of, sampled
 from .joining import joined, spans
 from .space import inheriting, local_rotations, skeleton_of, turned
@@ -23,6 +24,7 @@ from .state import remember, restore
 from .take import check_range, keypoints_from, scene_fps
 
 Curve = tuple[str, int]  # data path, channel
+Solution = tuple[np.ndarray, set[int]]  # of `correction.solved`
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +113,8 @@ def parts_of(context: bpy.types.Context, armature: bpy.types.Object, bones: Mapp
 
 
 def join(context: bpy.types.Context, armature: bpy.types.Object, bones: Mapping[str, str], parts: Parts,
-         result: PoseFile, *, name: str, mode: str = "anatomical") -> bpy.types.Action:
+         result: PoseFile, *, name: str, mode: str = "anatomical",
+         solution: Solution | None = None) -> bpy.types.Action:
     """One take of strips and of the generated ways between them, on top of the NLA.
 
     The strips' own rotations are kept exactly. In a way between, bones turn as the keypoints have them; what a strip's
@@ -129,6 +132,8 @@ def join(context: bpy.types.Context, armature: bpy.types.Object, bones: Mapping[
         Of the action.
     mode : {"anatomical", "follow"}
         As in `Solving`.
+    solution : tuple, optional
+        `correction.solved(skeleton, result, mode)` if it was made before, in a thread: it takes most of the time.
 
     Returns
     -------
@@ -145,13 +150,15 @@ def join(context: bpy.types.Context, armature: bpy.types.Object, bones: Mapping[
     if skeleton.bones != parts.bones:
         raise AddonError(f"the bones of {armature.name} have changed since its strips were read: try again")
     layout = spans([len(part.axes) for part in parts.parts], result)
-    if is_generated(armature):
-        return _join_generated(context, armature, bones, parts, result, layout, name, mode)
-    made, driven = solved(skeleton, result, mode)
+    solving = skeleton_of_generated(armature, bones) if is_generated(armature) else skeleton
+    made, driven = solution or solved(solving, result, mode)
+    check_size(solving, made, len(result.data))
+    if solving is not skeleton:
+        return _join_generated(context, armature, bones, solving, parts, made, layout, result.fps, name)
     local = [local_rotations(skeleton, inherits, part.axes) for part in parts.parts]
     rotations, axes = joined(layout, made, [part.axes for part in parts.parts], local)
     quaternions, _ = turned(skeleton, inherits, rotations, axes, driven)
-    frames = _scene_frames(context.scene, parts, result)
+    frames = _scene_frames(context.scene, parts, len(made), result.fps)
     with ExitStack() as undo:
         state, old = put_back_later(context, armature, undo)
         action = new_action(name, undo)
@@ -170,24 +177,24 @@ def join(context: bpy.types.Context, armature: bpy.types.Object, bones: Mapping[
     return action
 
 
-def _join_generated(context: bpy.types.Context, armature: bpy.types.Object, bones: Mapping[str, str], parts: Parts,
-                    result: PoseFile, layout: list[tuple[int, int]], name: str, mode: str) -> bpy.types.Action:
+def _join_generated(context: bpy.types.Context, armature: bpy.types.Object, bones: Mapping[str, str],
+                    skeleton: Skeleton, parts: Parts, made: np.ndarray, layout: list[tuple[int, int]], fps: float,
+                    name: str) -> bpy.types.Action:
     """The same on the controls of a rig that Rigify generated: both arms by FK."""
-    skeleton = skeleton_of_generated(armature, bones)
-    made, _ = solved(skeleton, result, mode)
     own = [generated.controls_of(armature, bones, skeleton, part.axes) for part in parts.parts]
     every = np.ones(len(skeleton.bones), bool)
     _, axes = joined(layout, made, own, [local_rotations(skeleton, every, axes) for axes in own])
-    motion = generated.motion_of(skeleton, axes, result.fps)
+    motion = generated.motion_of(skeleton, axes, fps)
     action = drive_generated(context, armature, motion, float(parts.start), name, bones=bones)
     slot = keys.ensure_slot(action, armature)
     keyed = {curve.data_path for curve in keys.curves(action, slot)}
-    _write_others(action, slot, parts, layout, _scene_frames(context.scene, parts, result), set(skeleton.bones), keyed)
+    frames = _scene_frames(context.scene, parts, len(made), fps)
+    _write_others(action, slot, parts, layout, frames, set(skeleton.bones), keyed)
     return action
 
 
-def _scene_frames(scene: bpy.types.Scene, parts: Parts, result: PoseFile) -> np.ndarray:
-    return parts.start + np.arange(len(result.data)) * (scene_fps(scene) / result.fps)
+def _scene_frames(scene: bpy.types.Scene, parts: Parts, count: int, fps: float) -> np.ndarray:
+    return parts.start + np.arange(count) * (scene_fps(scene) / fps)
 
 
 def _frames(strip: bpy.types.NlaStrip) -> np.ndarray:

@@ -14,11 +14,12 @@ import bpy
 import numpy as np
 
 from ..posefile import PoseFile
-from ..rigs.rigify import is_generated
+from ..rigs.rigify import is_generated, skeleton_of_generated
 from ..solver.rotations import to_matrices
+from ..solver.skeleton import Skeleton
 from . import channels, generated, keys, obstacles, readback
 from .apply import finish, new_action, put_back_later
-from .correction import UNCHANGED, Asked, Rewriting, corrections
+from .correction import UNCHANGED, Asked, Correction, Rewriting, check_size, corrections
 from .evaluation import axes_of, sampled
 from .space import inheriting, local_rotations, skeleton_of, turned
 from .splice import splice
@@ -26,7 +27,7 @@ from .splice import splice
 
 def write_back(context: bpy.types.Context, armature: bpy.types.Object, bones: Mapping[str, str], baked: PoseFile,
                refined: PoseFile, *, first: int, roles: Iterable[str] | None = None, mode: str = "anatomical",
-               name: str) -> bpy.types.Action:
+               name: str, correction: Correction | None = None) -> bpy.types.Action:
     """Write a correction of a take, as a copy of its action that the armature plays from then on.
 
     In the copy only rotations of the driven bones are replaced, between the first and the last frame; other curves,
@@ -53,6 +54,8 @@ def write_back(context: bpy.types.Context, armature: bpy.types.Object, bones: Ma
         As in `Solving`.
     name : str
         Of the new action.
+    correction : Correction, optional
+        `corrections(skeleton, baked, refined, mode)` if it was made before, in a thread: it takes most of the time.
 
     Returns
     -------
@@ -66,9 +69,12 @@ def write_back(context: bpy.types.Context, armature: bpy.types.Object, bones: Ma
     """
     obstacles.check_editable(armature)
     frames = np.arange(first, first + len(baked.data))
-    asked = Asked(bones, set(bones if roles is None else roles), mode)
+    asked = Asked(bones, set(bones if roles is None else roles))
+    skeleton = skeleton_of_generated(armature, bones) if is_generated(armature) else skeleton_of(armature, bones)
+    correction = correction or corrections(skeleton, baked, refined, mode)
+    check_size(skeleton, correction.turns, len(frames))
     make = generated.rewriting if is_generated(armature) else rewriting
-    new = make(context, armature, asked, baked, refined, frames)
+    new = make(context, armature, skeleton, asked, correction, frames)
     with ExitStack() as undo:
         _, old = put_back_later(context, armature, undo)
         action, slot = _copied(armature, name, undo)
@@ -81,11 +87,10 @@ def write_back(context: bpy.types.Context, armature: bpy.types.Object, bones: Ma
     return action
 
 
-def rewriting(context: bpy.types.Context, armature: bpy.types.Object, asked: Asked, baked: PoseFile, refined: PoseFile,
-              frames: np.ndarray) -> Rewriting:
+def rewriting(context: bpy.types.Context, armature: bpy.types.Object, skeleton: Skeleton, asked: Asked,
+              correction: Correction, frames: np.ndarray) -> Rewriting:
     """A correction as rotations of an armature's bones; parameters and errors are those of `write_back`."""
-    skeleton, inherits = skeleton_of(armature, asked.bones), inheriting(armature)
-    correction = corrections(skeleton, baked, refined, asked.mode)
+    inherits = inheriting(armature)
     original = axes_of(sampled(context, armature, frames))
     local = local_rotations(skeleton, inherits, original)
     chosen = correction.bones & {bone for role, bone in skeleton.roles.items() if role in asked.roles}

@@ -11,6 +11,7 @@ import pytest
 from blender_addon import posefile
 from blender_addon.animation import channels, keys
 from blender_addon.animation.apply import apply_motion, notes_of
+from blender_addon.animation.correction import corrections
 from blender_addon.animation.evaluation import axes_of
 from blender_addon.animation.readback import degrees
 from blender_addon.animation.take import keypoints_of
@@ -242,6 +243,20 @@ def test_a_pose_that_nothing_plays_gets_a_take() -> None:
     refined = changed(pose)
     write(armature, pose, refined)
     assert degrees_between(limbs(refined), limbs(taken(armature, 1, 5))).max() < .05
+
+
+def test_a_correction_that_was_solved_before_is_written_as_it_is() -> None:
+    armature = playing()
+    pose = taken(armature)
+    refined = changed(pose)
+    made = corrections(skeleton(armature), pose, refined, "follow")
+    write_back(bpy.context, armature, BONES, pose, refined, first=FIRST, name="refined", correction=made)
+    assert degrees_between(limbs(refined), limbs(taken(armature))).max() < .05
+    before = everything(armature)
+    with pytest.raises(AddonError, match="has changed meanwhile"):
+        write_back(bpy.context, armature, BONES, posefile.frames(pose, 0, 5), posefile.frames(refined, 0, 5),
+                   first=FIRST, name="refined", correction=made)
+    assert everything(armature) == before
 
 
 def fewer_frames(pose: PoseFile) -> PoseFile:
