@@ -270,7 +270,8 @@ def extent(xyz: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def _turned(rotation: Tensor, points: Tensor) -> Tensor:
     """`rotation` ``(batch, 3, 3)`` times points ``(batch, ..., 3)``."""
-    flat = points.reshape(len(points), -1, 3) @ rotation.transpose(-1, -2)
+    kind = torch.promote_types(points.dtype, rotation.dtype)  # a product, unlike a sum, does not see to it itself
+    flat = points.reshape(len(points), -1, 3).to(kind) @ rotation.transpose(-1, -2).to(kind)
     return flat.reshape(-1, *points.shape[1:])
 
 

@@ -88,6 +88,13 @@ def test_one_camera_serves_many_samples() -> None:
     torch.testing.assert_close(together[2:3], project(plain(), points[2:3]))
 
 
+def test_points_of_double_precision_keep_it() -> None:
+    camera, points = some_cameras(2), people(2)
+    exact = project(camera, points.double())
+    assert exact.dtype == torch.double
+    torch.testing.assert_close(exact.float(), project(camera, points), atol=.01, rtol=0)
+
+
 @pytest.mark.parametrize("distorted", [False, True])
 def test_there_and_back(distorted: bool) -> None:
     cameras, points = some_cameras(8, distorted=distorted), people(8)
