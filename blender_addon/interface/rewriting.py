@@ -17,10 +17,10 @@ from ..posefile import PoseFile
 from ..rigs import rigify
 from ..solver.skeleton import FINGERS
 from ..solver.solve import Solving
-from . import signing, span
-from .run import Outcome, Request
+from . import span
+from .run import Outcome, Request, Work
 from .target import Target, bones_of, found, needed_armature, target_of
-from .wanted import OWN, bones_to_read, reading_arguments, ready, sampling_arguments
+from .wanted import OWN, bones_to_read, reading_arguments, ready, sampling_arguments, signed
 
 CONTEXT_FRAMES = 64  # around what is signed anew: as much as the model looks at
 BODY, HANDS = "POSE_LANDMARKS", {"L": "LEFT_HAND_LANDMARKS", "R": "RIGHT_HAND_LANDMARKS"}
@@ -137,17 +137,21 @@ def _rewrite(context: bpy.types.Context, armature: bpy.types.Object, frames: tup
 def _request(rewrite: Rewrite, armature: bpy.types.Object, do: str, title: str,
              arguments: dict[str, object]) -> Request:
     return Request(f'{title} "{span.take_of(armature).name}"', do, arguments, {"pose": rewrite.baked},
-                   rewrite.target, partial(_written, rewrite=rewrite), float(rewrite.first), OWN)
+                   rewrite.target, partial(_rewriting, rewrite=rewrite), float(rewrite.first), OWN)
 
 
-def _written(context: bpy.types.Context, pose: PoseFile, *, rewrite: Rewrite) -> Outcome:
+def _rewriting(context: bpy.types.Context, pose: PoseFile, *, rewrite: Rewrite) -> Work:
     """What came back, over a copy of the take."""
-    armature, mode = found(rewrite.target), context.scene.pose_diffusion.mode
+    mode = context.scene.pose_diffusion.mode
     if rewrite.whole is not None:
         merged = with_part(rewrite.whole, pose, rewrite.first - rewrite.start, rewrite.components)
-        notes = signing.sign(context, armature, merged, name=rewrite.name, start=float(rewrite.start), reading=OWN,
-                             solving=Solving(mode=mode, smoothing=0))
-        return f'"{rewrite.name}" is made; the action before is kept', notes
+        return signed(context, merged, target=rewrite.target, name=rewrite.name, start=float(rewrite.start),
+                      reading=OWN, how=Solving(mode=mode, smoothing=0))
+    return lambda: partial(_write, rewrite=rewrite, pose=pose, mode=mode)
+
+
+def _write(context: bpy.types.Context, *, rewrite: Rewrite, pose: PoseFile, mode: str) -> Outcome:
+    armature = found(rewrite.target)
     action = write_back(context, armature, bones_of(armature).bones, rewrite.baked, pose, first=rewrite.first,
                         roles=rewrite.roles, mode=mode, name=rewrite.name)
     return f'"{action.name}" is made; the action before is kept', notes_of(action)

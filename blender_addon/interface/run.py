@@ -27,11 +27,14 @@ from . import engine, messages, signing
 from .preferences import folder as own_folder
 from .provisional import Before, take_back
 from .target import Target, bones_of, found
+from .thinking import Thought
 
 RUNNING, DONE, FAILED, CANCELLED = "running", "done", "failed", "cancelled"
 REST = 4.0  # times as long as showing a preview took, the next one waits: Blender stays quick
 WORDS = {"starting": "starting Python …", "loading": "loading the model (only the first time) …"}
 Outcome = tuple[str, tuple[str, ...]]  # what was done, and notes
+Writing = Callable[[bpy.types.Context], Outcome]
+Work = Callable[[], Writing]  # touches nothing of Blender's
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,9 @@ class Request:
         Keypoints, as one or more; they are written into files for the worker.
     target : Target
         The armature that it is for.
-    apply : callable
-        Makes a take of the keypoints that came back. Keeps no reference to Blender's data.
+    solving : callable
+        Reads what is needed of the scene to make a take of the keypoints that came back; keeps no reference to
+        Blender's data. Gives the calculation, which is done beside Blender and in turn gives what writes the take.
     start : float or None
         The frame at which the result begins, for the preview; None if there is to be none.
     reading : Reading
@@ -65,7 +69,7 @@ class Request:
     arguments: Mapping[str, object]
     inputs: Mapping[str, PoseFile | Sequence[PoseFile]]
     target: Target
-    apply: Callable[[bpy.types.Context, PoseFile], Outcome]
+    solving: Callable[[bpy.types.Context, PoseFile], Work]
     start: float | None = None
     reading: Reading = field(default_factory=Reading)
     was: Before | None = None
@@ -82,6 +86,8 @@ class Run:
     next_preview: float = 0.0
     begun: float = field(default_factory=time.monotonic)
     notes: list[str] = field(default_factory=list)
+    pose: PoseFile | None = None
+    thought: Thought[Writing] | None = None
 
 
 current: Run | None = None
@@ -158,7 +164,7 @@ def tick(context: bpy.types.Context) -> str:
         hide_preview(context)
         return RUNNING
     if run.job.state == "done":
-        return _applied(context, run)
+        return _solved(context, run)
     if run.job.state == "failed":
         return _failed(context, run, run.job.message, run.job.details)
     if run.job.state == "cancelled":
@@ -201,23 +207,45 @@ def _failed(context: bpy.types.Context, run: Run, why: str, details: str = "") -
     return FAILED
 
 
-def _applied(context: bpy.types.Context, run: Run) -> str:
-    """The result on the armature, as the run's operator is to leave it."""
-    if run.job.result is None:
-        return _failed(context, run, "the worker made no file: press Check in the preferences")
+def _solved(context: bpy.types.Context, run: Run) -> str:
+    """The result on the armature, as the run's operator is to leave it, once it is calculated."""
     try:
-        pose = posefile.read(run.job.result)
+        if run.pose is None:
+            run.pose = _result(run)
+        if run.thought is None:
+            run.thought = Thought(run.request.solving(context, run.pose))
+        if not run.thought.done:
+            return RUNNING
+        write = run.thought.result()
+        end(context, keep=True)
+        text, notes = write(context)
     except AddonError as error:
-        return _failed(context, run, str(error))
-    end(context, keep=True)
-    try:
-        text, notes = run.request.apply(context, pose)
-    except AddonError as error:
+        end(context)
         _take_back(context, run.request)
-        kept = own_folder() / "last.pose"
-        posefile.write(pose, kept)
-        messages.say("ERROR", f"{run.request.title}: {error}", notes=[f"what was made is kept: load {kept}"])
+        messages.say("ERROR", f"{run.request.title}: {error}", notes=_kept(run))
         return FAILED
+    except BaseException:  # a bug: the next run must not wait for this one
+        end(context)
+        raise
+    return _told(run, text, notes)
+
+
+def _result(run: Run) -> PoseFile:
+    if run.job.result is None:
+        raise AddonError("the worker made no file: press Check in the preferences")
+    return posefile.read(run.job.result)
+
+
+def _kept(run: Run) -> list[str]:
+    """What the model made, in a file, where it could not be made a take."""
+    if run.pose is None:
+        return []
+    path = own_folder() / "last.pose"
+    posefile.write(run.pose, path)
+    return [f"what was made is kept: load {path}"]
+
+
+def _told(run: Run, text: str, notes: tuple[str, ...]) -> str:
     notes = (*run.job.warnings, *run.notes, *notes)
     seconds = time.monotonic() - run.begun
     messages.say("WARNING" if notes else "INFO", f"{text} ({seconds:.1f} s)", notes=notes)
@@ -263,7 +291,10 @@ def block(context: bpy.types.Context, request: Request) -> str:
     """The whole run at once, for scripts without a window."""
     run = start(context, request, previews=False)
     while (state := tick(context)) == RUNNING:
-        run.job.wait(.05)
+        if run.thought is not None:
+            run.thought.wait()
+        else:
+            run.job.wait(.05)
     return state
 
 
@@ -272,6 +303,8 @@ def progress() -> tuple[float, str]:
     if current is None:
         return 0.0, ""
     job = current.job
+    if current.thought is not None:
+        return 1.0, "fitting the bones …"
     if job.state == "running" and job.steps:
         return job.step / job.steps, f"step {job.step} of {job.steps}"
     return 0.0, WORDS.get(job.state, "working …")

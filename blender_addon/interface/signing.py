@@ -71,9 +71,18 @@ def sign(context: bpy.types.Context, armature: bpy.types.Object, pose: PoseFile,
     AddonError
         If there is nothing to animate or nothing to animate it with; then nothing is changed.
     """
+    motion = solve(tracks(pose, reading), skeleton_for(armature, bones_of(armature)), solving)
+    return write(context, armature, motion, name=name, start=start)
+
+
+def write(context: bpy.types.Context, armature: bpy.types.Object, motion: Motion, *, name: str,
+          start: float) -> tuple[str, ...]:
+    """Make a take of a motion that was solved for `skeleton_for(armature, ...)`.
+
+    Parameters and what is returned and raised are those of `sign`.
+    """
     found, scene = bones_of(armature), context.scene
     fitted = (scene.frame_start, scene.frame_end) == UNTOUCHED or scene.frame_end == scene.pose_diffusion.fitted_end
-    motion = solve(tracks(pose, reading), skeleton_for(armature, found), solving)
     action = key(context, armature, motion, start=start, name=name)
     notes = notes_of(action)
     scene.pose_diffusion.last_used = armature.name

@@ -18,14 +18,18 @@ from ..animation.take import keypoints_of, scene_fps
 from ..errors import AddonError
 from ..posefile import PoseFile
 from ..rigs import rigify
-from ..tracks import Reading
+from ..solver.skeleton import Motion
+from ..solver.solve import Solving, solve
+from ..tracks import Reading, tracks
 from . import known, signing
 from .properties import MOST_SEED
 from .provisional import Before, before
-from .run import Outcome, Request
+from .run import Outcome, Request, Work, Writing
 from .target import Target, armature_of, bones_of, found, needed_armature, target_of
 
 OWN = Reading(depth=float(keypoints.SIZE))  # of keypoints that were read from an armature: their depth is known
+# Of the average signer, as the package draws it: a test compares. A short clip alone says little of its depth.
+AVERAGE = Reading(depth=(300.0, 750.0, 1000.0))
 USUAL_FPS = (10.0, 120.0)  # of scenes whose rate is asked of the model, so that keys lie on whole frames
 
 
@@ -85,18 +89,29 @@ def generate(context: bpy.types.Context) -> Request:
     else:
         ready(armature)
     start, name = float(signing.start_of(scene)), _action_name(text)
-    reading = OWN if settings.first_pose == "ARMATURE" else Reading()
-    apply = partial(_signed, target=target_of(armature), name=name, start=start, reading=reading)
-    return Request(f'Generate "{name}"', "generate", arguments, inputs, target_of(armature), apply, start,
-                   reading, was)
+    reading = {"ARMATURE": OWN, "NONE": AVERAGE, "FILE": Reading()}[settings.first_pose]
+    solving = partial(signed, target=target_of(armature), name=name, start=start, reading=reading)
+    return Request(f'Generate "{name}"', "generate", arguments, inputs, target_of(armature), solving, start, reading,
+                   was)
 
 
-def _signed(context: bpy.types.Context, pose: PoseFile, *, target: Target, name: str, start: float,
-            reading: Reading) -> Outcome:
-    """What came back, as a take."""
+def signed(context: bpy.types.Context, pose: PoseFile, *, target: Target, name: str, start: float, reading: Reading,
+           how: Solving | None = None) -> Work:
+    """Keypoints as a take of an armature; solved as the settings have it, or in a way of one's own."""
     armature = found(target)
-    notes = signing.sign(context, armature, pose, name=name, start=start, reading=reading,
-                         solving=signing.solving_of(context.scene))
+    skeleton = signing.skeleton_for(armature, bones_of(armature))
+    how = how or signing.solving_of(context.scene)
+
+    def work() -> Writing:
+        motion = solve(tracks(pose, reading), skeleton, how)
+        return partial(_write, target=target, motion=motion, name=name, start=start)
+
+    return work
+
+
+def _write(context: bpy.types.Context, *, target: Target, motion: Motion, name: str, start: float) -> Outcome:
+    armature = found(target)
+    notes = signing.write(context, armature, motion, name=name, start=start)
     return f'"{name}" is signed by "{armature.name}": press Space to play', notes
 
 
@@ -148,16 +163,22 @@ def inbetween(context: bpy.types.Context) -> Request:
                                     "seed": settings.seed, "hold": settings.hold}
     if settings.transition > 0:
         arguments["seconds"] = settings.transition
-    apply = partial(_joined, target=target_of(armature), parts=parts)
-    return Request(f"In-between {len(parts.poses)} strips", "inbetween", arguments,
-                   {"poses": parts.poses}, target_of(armature), apply, float(parts.start), OWN)
+    solving = partial(_joined, target=target_of(armature), parts=parts)
+    return Request(f"In-between {len(parts.poses)} strips", "inbetween", arguments, {"poses": parts.poses},
+                   target_of(armature), solving, float(parts.start), OWN)
 
 
-def _joined(context: bpy.types.Context, pose: PoseFile, *, target: Target, parts: strips.Parts) -> Outcome:
+def _joined(context: bpy.types.Context, pose: PoseFile, *, target: Target, parts: strips.Parts) -> Work:
     """What came back, as one take."""
-    armature = found(target)
+    armature, mode = found(target), context.scene.pose_diffusion.mode
     if rigify.is_generated(armature):
-        return _signed(context, pose, target=target, name="joined", start=float(parts.start), reading=OWN)
-    action = strips.join(context, armature, bones_of(armature).bones, parts, pose, name="joined",
-                         mode=context.scene.pose_diffusion.mode)
+        return signed(context, pose, target=target, name="joined", start=float(parts.start), reading=OWN,
+                      how=Solving(mode=mode, smoothing=0))
+    return lambda: partial(_write_joined, target=target, parts=parts, pose=pose, mode=mode)
+
+
+def _write_joined(context: bpy.types.Context, *, target: Target, parts: strips.Parts, pose: PoseFile,
+                  mode: str) -> Outcome:
+    armature = found(target)
+    action = strips.join(context, armature, bones_of(armature).bones, parts, pose, name="joined", mode=mode)
     return f'{len(parts.poses)} strips joined, as action "{action.name}"', notes_of(action)

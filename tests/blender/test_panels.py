@@ -39,7 +39,7 @@ def going_on(state: str = "running", step: int = 3, steps: int = 8) -> None:
     """As if the worker were at it."""
     job = SimpleNamespace(state=state, step=step, steps=steps)
     request = SimpleNamespace(title='Generate "hello"')
-    run.current = SimpleNamespace(request=request, job=job)  # type: ignore[assignment]
+    run.current = SimpleNamespace(request=request, job=job, thought=None)  # type: ignore[assignment]
 
 
 def with_interpreter() -> None:

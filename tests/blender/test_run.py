@@ -195,6 +195,35 @@ def test_result_that_cannot_be_applied_is_kept(signer: bpy.types.Object, monkeyp
     assert signer.animation_data.action.name == "last"
 
 
+def test_a_bug_does_not_block_the_next_run(signer: bpy.types.Object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is raised, also out of the thread; the scene is as it was."""
+    before = state_of(bpy.context.scene)
+    begun(steps=20)
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(wanted, "solve", broken)
+        with pytest.raises(ZeroDivisionError):
+            until(lambda: False)
+    assert run.current is None
+    assert state_of(bpy.context.scene) == before
+
+
+def test_cancelled_while_bones_are_fitted(signer: bpy.types.Object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once, though the calculation cannot be stopped."""
+    before = state_of(bpy.context.scene)
+    one = begun(steps=20)
+    monkeypatch.setattr(wanted, "solve", lambda *_: time.sleep(2))
+    assert until(lambda: one.thought is not None) == run.RUNNING
+    assert run.progress() == (1.0, "fitting the bones …")
+    begin = time.monotonic()
+    run.cancel(bpy.context)
+    assert time.monotonic() - begin < .5
+    assert state_of(bpy.context.scene) == before
+
+
 def test_while_something_is_rendered(signer: bpy.types.Object, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is shown or applied; afterwards it goes on."""
     own = signer.animation_data.action
@@ -209,9 +238,10 @@ def test_while_something_is_rendered(signer: bpy.types.Object, monkeypatch: pyte
 
 def test_only_one_run_at_a_time(signer: bpy.types.Object) -> None:
     """The second is refused, the first goes on."""
+    second = wanted.generate(bpy.context)
     one = begun()
     with pytest.raises(AddonError, match="still running"):
-        run.start(bpy.context, wanted.generate(bpy.context), previews=False)
+        run.start(bpy.context, second, previews=False)
     assert run.current is one
     assert not bpy.ops.pose_diffusion.generate.poll()
 
