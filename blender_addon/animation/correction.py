@@ -120,7 +120,8 @@ def check_size(skeleton: Skeleton, axes: np.ndarray, frames: int) -> None:
         If not.
     """
     if axes.shape[:2] != (frames, len(skeleton.bones)):
-        raise AddonError(f"the take or the armature has changed meanwhile ({axes.shape[1]} bones and {len(axes)} frames "
+        raise AddonError("the take or the armature has changed meanwhile ("
+                         f"{axes.shape[1]} bones and {len(axes)} frames "
                          f"were solved, there are {len(skeleton.bones)} and {frames}): try again")
 
 
