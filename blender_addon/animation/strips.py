@@ -146,7 +146,7 @@ def join(context: bpy.types.Context, armature: bpy.types.Object, bones: Mapping[
         If the result is not of these parts, bones have changed, or nothing moves; everything is as it was then.
     """
     obstacles.check_editable(armature)
-    skeleton, inherits = skeleton_of(armature, bones), inheriting(armature)
+    skeleton = skeleton_of(armature, bones)
     if skeleton.bones != parts.bones:
         raise AddonError(f"the bones of {armature.name} have changed since its strips were read: try again")
     layout = spans([len(part.axes) for part in parts.parts], result)
@@ -155,10 +155,18 @@ def join(context: bpy.types.Context, armature: bpy.types.Object, bones: Mapping[
     check_size(solving, made, len(result.data))
     if solving is not skeleton:
         return _join_generated(context, armature, bones, solving, parts, made, layout, result.fps, name)
+    inherits = inheriting(armature)
     local = [local_rotations(skeleton, inherits, part.axes) for part in parts.parts]
     rotations, axes = joined(layout, made, [part.axes for part in parts.parts], local)
     quaternions, _ = turned(skeleton, inherits, rotations, axes, driven)
     frames = _scene_frames(context.scene, parts, len(made), result.fps)
+    return _join_plain(context, armature, skeleton, inherits, parts, quaternions, layout, frames, name)
+
+
+def _join_plain(context: bpy.types.Context, armature: bpy.types.Object, skeleton: Skeleton, inherits: np.ndarray,
+                parts: Parts, quaternions: dict[int, np.ndarray], layout: list[tuple[int, int]], frames: np.ndarray,
+                name: str) -> bpy.types.Action:
+    """Key the whole, and read it back."""
     with ExitStack() as undo:
         state, old = put_back_later(context, armature, undo)
         action = new_action(name, undo)

@@ -50,12 +50,10 @@ def write_back(context: bpy.types.Context, armature: bpy.types.Object, bones: Ma
         Scene frame of their first frame.
     roles : iterable of str, optional
         Which of the driven bones are written; by default all.
-    mode : {"anatomical", "follow"}
-        As in `Solving`.
-    name : str
-        Of the new action.
+    mode, name : str
+        As in `Solving`; of the new action.
     correction : Correction, optional
-        `corrections(skeleton, baked, refined, mode)` if it was made before, in a thread: it takes most of the time.
+        `corrections(skeleton, baked, refined, mode)`, if it was made in a thread before.
 
     Returns
     -------
@@ -73,8 +71,8 @@ def write_back(context: bpy.types.Context, armature: bpy.types.Object, bones: Ma
     skeleton = skeleton_of_generated(armature, bones) if is_generated(armature) else skeleton_of(armature, bones)
     correction = correction or corrections(skeleton, baked, refined, mode)
     check_size(skeleton, correction.turns, len(frames))
-    make = generated.rewriting if is_generated(armature) else rewriting
-    new = make(context, armature, skeleton, asked, correction, frames)
+    new = (generated.rewriting if is_generated(armature) else rewriting)(
+        context, armature, skeleton, asked, correction, frames)
     with ExitStack() as undo:
         _, old = put_back_later(context, armature, undo)
         action, slot = _copied(armature, name, undo)
