@@ -9,9 +9,9 @@ from torch import Tensor
 from pose_diffusion.cameras import NEAR, Camera, WeakCamera, to_camera, to_plane
 
 DEPTH = 4.  # metres from the camera, where nothing is seen that tells
-TRUST = .005  # how much that counts against one sure point
-REWEIGHTED = 3
-ERROR = .003  # focal lengths: the error of a point that a focal length one std off the usual is held against
+TRUST = .005  # focal lengths: the error of a sure point that being so far off that depth is held against
+GAUSS_NEWTON = 2
+ERROR = .003  # focal lengths: the error of a point that a focal length one std off is held against
 ARRIVED = 1e-6  # share of the cost: a step that gains less is the last
 STUCK = 1e4  # a damping at which steps are too small to gain anything
 VIEWS = (35., 55., 80.)  # degrees of the longer side that a search begins with
@@ -22,8 +22,8 @@ def place(camera: Camera, points: Tensor, pixels: Tensor, weights: Tensor) -> Te
     """Where in the world a body is whose shape is known, frame by frame: linear least squares, in closed form.
 
     On the ray of its pixel a point at ``(x, y, z)`` has ``x - u z = 0`` and ``y - v z = 0``, two equations linear in
-    the translation (as in ZeDO, Jiang et al. 2024). Their errors grow with the depth; dividing by the depth of the last
-    solution, two times over, makes them errors in the picture.
+    the translation (as in ZeDO, Jiang et al. 2024). Their errors are lengths across the ray; two Gauss-Newton steps from
+    there make them errors in the picture.
 
     Parameters
     ----------
@@ -46,20 +46,28 @@ def place(camera: Camera, points: Tensor, pixels: Tensor, weights: Tensor) -> Te
     plane = to_plane(_double(camera), torch.where(weights[..., None] > 0, pixels, 0).double())
     weights = weights.double().expand(body.shape[:-1])
     plane = plane.expand(*body.shape[:-1], 2)
-    rows = torch.cat([torch.eye(2).to(body).expand(*plane.shape, 2), -plane[..., None]], dim=-1)  # (B, T, K, 2, 3)
-    right = plane * body[..., 2:] - body[..., :2]
-    # The prior's mean is straight ahead; a row of its own for the depth, weak ones for the sides.
-    prior = body.new_tensor([0., 0., DEPTH])
-    ridge = TRUST**2 * torch.eye(3).to(body)
-    depth = torch.full_like(weights, DEPTH)
-    for _ in range(REWEIGHTED):
-        scaled = (weights * (DEPTH / depth)**2)[..., None, None] * rows
-        matrix = torch.einsum("btkij,btkil->btjl", scaled, rows) + ridge
-        vector = torch.einsum("btkij,btki->btj", scaled, right) + ridge @ prior
-        moved = torch.linalg.solve(matrix, vector)
-        depth = (body[..., 2] + moved[..., None, 2]).clamp(min=10 * NEAR)
+    moved = _solved(plane, weights, (plane * body[..., 2:] - body[..., :2]) / DEPTH, plane.new_tensor(DEPTH))
+    for _ in range(GAUSS_NEWTON):
+        at = body + moved[..., None, :]
+        depth = at[..., 2:].clamp(min=10 * NEAR)
+        seen = at[..., :2] / depth
+        # Errors e + J (new - moved), with J = (1, 0, -seen x; 0, 1, -seen y) / depth
+        there = (moved[..., None, :2] - seen * moved[..., None, 2:]) / depth
+        moved = _solved(seen, weights, there - (seen - plane), depth)
     back = moved - camera.translation.double()[:, None]
     return _turn(camera.rotation.transpose(-1, -2), back).to(points.dtype)
+
+
+def _solved(plane: Tensor, weights: Tensor, right: Tensor, depth: Tensor) -> Tensor:
+    """The translation ``(B, T, 3)`` with least squares of ``(1, 0, -plane x; 0, 1, -plane y) / depth @ it - right``,
+    held, by very little, to straight ahead.
+    """
+    rows = torch.cat([torch.eye(2).to(plane).expand(*plane.shape, 2), -plane[..., None]], dim=-1) / depth[..., None]
+    ridge = (TRUST / DEPTH)**2 * torch.eye(3).to(plane)
+    weighted = weights[..., None, None] * rows
+    matrix = torch.einsum("btkij,btkil->btjl", weighted, rows) + ridge
+    vector = torch.einsum("btkij,btki->btj", weighted, right) + ridge @ plane.new_tensor([0., 0., DEPTH])
+    return torch.linalg.solve(matrix, vector)
 
 
 def place_weak(rotation: Tensor, points: Tensor, pixels: Tensor, weights: Tensor) -> WeakCamera:

@@ -32,20 +32,26 @@ def test_the_place_of_a_body_without_noise(distorted: bool) -> None:
     torch.testing.assert_close(found, moved, atol=.01, rtol=0)
 
 
-def test_the_place_is_the_best_of_all_places_near_it() -> None:
-    cameras, points = some_cameras(6), people(6)
-    pixels = project(cameras, points) + 8 * torch.randn(6, 5, 17, 2, generator=generator(3))
-    weights = torch.rand(6, 5, 17, generator=generator(4))
+def test_the_place_is_the_best_of_all_places() -> None:
+    """Errors count in the picture. Of a body that reaches far back the near points then count most; plain least squares
+    of distances to the rays would favour the far ones, and cost more.
+    """
+    cameras = some_cameras(20)
+    points = people(20)
+    points = points + 1.5 * (points - points.mean(2, keepdim=True)) * cameras.rotation[:, None, None, 2]
+    pixels = project(cameras, points) + 8 * torch.randn(20, 5, 17, 2, generator=generator(3))
+    weights = torch.rand(20, 5, 17, generator=generator(4))
 
     def cost(moved: Tensor) -> Tensor:
-        error = project(cameras, points + moved[:, :, None]) - pixels
-        return (weights * (error / cameras.focal[:, None, None]).square().sum(-1)).sum(-1)
+        error = (project(cameras, points + moved[:, :, None]) - pixels) / cameras.focal[:, None, None]
+        return (weights * error.square().sum(-1)).sum(-1)
 
     found = place(cameras, points, pixels, weights)
-    best = cost(found)
     for seed in range(20):
-        other = found + .03 * torch.randn(6, 5, 3, generator=generator(seed))
-        assert bool((cost(other) > best * .995).all())
+        other = found + .01 * torch.randn(20, 5, 3, generator=generator(seed))
+        assert float((cost(other) > cost(found)).float().mean()) > .95
+    other = place(cameras, points, pixels, (weights > 0).float())
+    assert float(cost(other).mean()) > 1.01 * float(cost(found).mean())
 
 
 def test_points_without_weight_do_not_count() -> None:
