@@ -10,7 +10,7 @@ from pose_diffusion.cameras import NEAR, Camera, WeakCamera, to_camera, to_plane
 
 DEPTH = 4.  # metres from the camera, where nothing is seen that tells
 TRUST = .005  # focal lengths: the error of a sure point that being so far off that depth is held against
-GAUSS_NEWTON = 2
+GAUSS_NEWTON = 2  # steps
 ERROR = .003  # focal lengths: the error of a point that a focal length one std off is held against
 ARRIVED = 1e-6  # share of the cost: a step that gains less is the last
 STUCK = 1e4  # a damping at which steps are too small to gain anything
@@ -22,8 +22,8 @@ def place(camera: Camera, points: Tensor, pixels: Tensor, weights: Tensor) -> Te
     """Where in the world a body is whose shape is known, frame by frame: linear least squares, in closed form.
 
     On the ray of its pixel a point at ``(x, y, z)`` has ``x - u z = 0`` and ``y - v z = 0``, two equations linear in
-    the translation (as in ZeDO, Jiang et al. 2024). Their errors are lengths across the ray; two Gauss-Newton steps from
-    there make them errors in the picture.
+    the translation (as in ZeDO, Jiang et al. 2024). Their errors are lengths across the ray; two Gauss-Newton steps
+    from there make them errors in the picture.
 
     Parameters
     ----------
