@@ -52,11 +52,14 @@ def suggested_texts(typed: str, language: str) -> Iterator[tuple[str, str]]:
     What was typed comes first, if it is not one of them.
     """
     needle = typed.strip().lower()
-    found = [(one.text, f"{shown(one.language)}, {one.notation}") for one in texts
-             if needle in one.text.lower() and (language == "und" or one.language in (language, "und"))]
-    if needle and all(text != typed for text, _ in found):
+    found: dict[str, list[str]] = {}
+    for one in texts:
+        if needle in one.text.lower() and (language == "und" or one.language in (language, "und")):
+            found.setdefault(one.text, []).append(shown(one.language))
+    if needle and typed not in found:
         yield typed, "as it was typed" if texts else ""  # an empty list of suggestions looks like an error
-    yield from found[:MOST_SUGGESTIONS]
+    for text in list(found)[:MOST_SUGGESTIONS]:
+        yield text, ", ".join(found[text])
 
 
 def suggested_languages(typed: str) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,8 @@ from functools import partial
 import bpy
 
 from .. import posefile
-from ..animation.apply import notes_of
+from ..animation.apply import notes_of, skeleton_of
+from ..animation.correction import Correction, corrections
 from ..animation.take import keypoints_of
 from ..animation.write_back import write_back
 from ..errors import AddonError
@@ -142,18 +143,20 @@ def _request(rewrite: Rewrite, armature: bpy.types.Object, do: str, title: str,
 
 def _rewriting(context: bpy.types.Context, pose: PoseFile, *, rewrite: Rewrite) -> Work:
     """What came back, over a copy of the take."""
-    mode = context.scene.pose_diffusion.mode
+    armature, mode = found(rewrite.target), context.scene.pose_diffusion.mode
     if rewrite.whole is not None:
         merged = with_part(rewrite.whole, pose, rewrite.first - rewrite.start, rewrite.components)
         return signed(context, merged, target=rewrite.target, name=rewrite.name, start=float(rewrite.start),
                       reading=OWN, how=Solving(mode=mode, smoothing=0))
-    return lambda: partial(_write, rewrite=rewrite, pose=pose, mode=mode)
+    skeleton = skeleton_of(armature, bones_of(armature).bones)
+    return lambda: partial(_write, rewrite=rewrite, pose=pose,
+                           correction=corrections(skeleton, rewrite.baked, pose, mode))
 
 
-def _write(context: bpy.types.Context, *, rewrite: Rewrite, pose: PoseFile, mode: str) -> Outcome:
+def _write(context: bpy.types.Context, *, rewrite: Rewrite, pose: PoseFile, correction: Correction) -> Outcome:
     armature = found(rewrite.target)
     action = write_back(context, armature, bones_of(armature).bones, rewrite.baked, pose, first=rewrite.first,
-                        roles=rewrite.roles, mode=mode, name=rewrite.name)
+                        roles=rewrite.roles, name=rewrite.name, correction=correction)
     return f'"{action.name}" is made; the action before is kept', notes_of(action)
 
 

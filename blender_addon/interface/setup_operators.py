@@ -50,7 +50,7 @@ def _checked() -> bool:
         return False
     report = checking.report
     if report is not None:
-        messages.say("INFO" if report.ok else "WARNING", report.lines[0], notes=report.lines[1:])
+        messages.say("INFO" if report.ok else "WARNING", report.lines[0], notes=() if report.ok else report.lines[1:])
         if report.ok:
             model_texts.fetch_if_unknown(bpy.context)
     return True

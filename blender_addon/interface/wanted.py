@@ -10,10 +10,12 @@ from functools import partial
 from pathlib import Path
 
 import bpy
+import numpy as np
 
 from .. import posefile
 from ..animation import keypoints, obstacles, strips
 from ..animation.apply import notes_of
+from ..animation.correction import solved
 from ..animation.take import keypoints_of, scene_fps
 from ..errors import AddonError
 from ..posefile import PoseFile
@@ -174,11 +176,13 @@ def _joined(context: bpy.types.Context, pose: PoseFile, *, target: Target, parts
     if rigify.is_generated(armature):
         return signed(context, pose, target=target, name="joined", start=float(parts.start), reading=OWN,
                       how=Solving(mode=mode, smoothing=0))
-    return lambda: partial(_write_joined, target=target, parts=parts, pose=pose, mode=mode)
+    skeleton = signing.skeleton_for(armature, bones_of(armature))
+    return lambda: partial(_write_joined, target=target, parts=parts, pose=pose,
+                           solution=solved(skeleton, pose, mode))
 
 
 def _write_joined(context: bpy.types.Context, *, target: Target, parts: strips.Parts, pose: PoseFile,
-                  mode: str) -> Outcome:
+                  solution: tuple[np.ndarray, set[int]]) -> Outcome:
     armature = found(target)
-    action = strips.join(context, armature, bones_of(armature).bones, parts, pose, name="joined", mode=mode)
+    action = strips.join(context, armature, bones_of(armature).bones, parts, pose, name="joined", solution=solution)
     return f'{len(parts.poses)} strips joined, as action "{action.name}"', notes_of(action)
