@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import bpy
 
-from .. import posefile
-from ..animation.apply import notes_of, skeleton_of
+from ..animation.apply import notes_of
 from ..animation.correction import Correction, corrections
 from ..animation.take import keypoints_of
 from ..animation.write_back import write_back
 from ..errors import AddonError
 from ..posefile import PoseFile
-from ..rigs import rigify
 from ..solver.skeleton import FINGERS
-from ..solver.solve import Solving
-from . import span
+from . import signing, span
 from .run import Outcome, Request, Work
 from .target import Target, bones_of, found, needed_armature, target_of
-from .wanted import OWN, bones_to_read, reading_arguments, ready, sampling_arguments, signed
+from .wanted import OWN, bones_to_read, reading_arguments, ready, sampling_arguments
 
 CONTEXT_FRAMES = 64  # around what is signed anew: as much as the model looks at
-BODY, HANDS = "POSE_LANDMARKS", {"L": "LEFT_HAND_LANDMARKS", "R": "RIGHT_HAND_LANDMARKS"}
 SIDES = {"L": "LEFT", "R": "RIGHT"}
 HAND_ROLES = {side: ("forearm." + side, "hand." + side,
                      *(f"{finger}.{i}.{side}" for finger in FINGERS for i in (1, 2, 3))) for side in "LR"}
@@ -47,24 +43,15 @@ class Rewrite:
         Scene frame of their first frame.
     roles : tuple of str
         Of the bones that change.
-    components : tuple of str
-        Of the keypoints that change.
     name : str
         Of the new action.
-    whole : PoseFile, optional
-        Keypoints of all of the take, of a generated rig: its take is made anew from keypoints.
-    start : int
-        Scene frame of their first frame.
     """
 
     target: Target
     baked: PoseFile
     first: int
     roles: tuple[str, ...]
-    components: tuple[str, ...]
     name: str
-    whole: PoseFile | None = None
-    start: int = 0
 
 
 def refine(context: bpy.types.Context) -> Request:
@@ -80,9 +67,8 @@ def refine(context: bpy.types.Context) -> Request:
     if not parts:
         raise AddonError("no part is chosen to be refined: choose body, left hand or right hand")
     roles = [role for part in parts for role in (BODY_ROLES if part == "BODY" else HAND_ROLES[part[0]])]
-    components = [BODY if part == "BODY" else HANDS[part[0]] for part in parts]
     arguments = {"steps": settings.refine_steps, "strength": settings.strength, "seed": settings.seed}
-    rewrite = _rewrite(context, armature, span.chosen(context, armature), roles, components, "refined")
+    rewrite = _rewrite(context, armature, span.chosen(context, armature), roles, "refined")
     return _request(rewrite, armature, "refine", "Refine", arguments)
 
 
@@ -99,40 +85,33 @@ def regenerate(context: bpy.types.Context) -> Request:
     first, last = span.chosen(context, armature)
     take = span.whole(armature)
     seen = max(take[0], first - CONTEXT_FRAMES), min(take[1], last + CONTEXT_FRAMES)
-    points, roles, components = _parts(settings.what)
+    points, roles = _points_and_roles(settings.what)
     text = settings.regenerate_text.strip() or None
     arguments = {"frames": [first - seen[0], last + 1 - seen[0]], "points": points, "text": text,
                  **(reading_arguments(scene) if text else {}), **sampling_arguments(scene)}
-    rewrite = _rewrite(context, armature, seen, roles, components, "signed anew")
+    rewrite = _rewrite(context, armature, seen, roles, "signed anew")
     return _request(rewrite, armature, "regenerate", "Regenerate", arguments)
 
 
-def _parts(what: str) -> tuple[list[str | list[str]] | None, list[str], list[str]]:
-    """Names for the model (None is all), the roles of the bones that follow, and the components of the keypoints."""
+def _points_and_roles(what: str) -> tuple[list[str | list[str]] | None, list[str]]:
+    """Names for the model (None is all), and the roles of the bones that follow."""
     if what == "ALL":
-        return None, [*BODY_ROLES, *HAND_ROLES["L"], *HAND_ROLES["R"]], [BODY, *HANDS.values()]
+        return None, [*BODY_ROLES, *HAND_ROLES["L"], *HAND_ROLES["R"]]
     sides = "LR" if what == "BOTH_HANDS" else what[0]
-    points: list[str | list[str]] = [HANDS[side] for side in sides]
-    components = [HANDS[side] for side in sides]
+    points: list[str | list[str]] = [f"{SIDES[side]}_HAND_LANDMARKS" for side in sides]
     if not what.endswith("ARM"):
-        return points, [role for side in sides for role in HAND_ROLES[side]], components
-    points += [[BODY, f"{SIDES[side]}_{point}"] for side in sides
+        return points, [role for side in sides for role in HAND_ROLES[side]]
+    points += [["POSE_LANDMARKS", f"{SIDES[side]}_{point}"] for side in sides
                for point in ("ELBOW", "WRIST", "PINKY", "INDEX", "THUMB")]
-    return points, [role for side in sides for role in ARM_ROLES[side]], [BODY, *components]
+    return points, [role for side in sides for role in ARM_ROLES[side]]
 
 
 def _rewrite(context: bpy.types.Context, armature: bpy.types.Object, frames: tuple[int, int], roles: Sequence[str],
-             components: Sequence[str], done: str) -> Rewrite:
+             done: str) -> Rewrite:
     """Read what the model is to be given."""
     ready(armature)
-    name = f"{span.take_of(armature).name[:50]} {done}"
-    bones = bones_to_read(armature)
-    plain = (target_of(armature), frames[0], tuple(roles), tuple(components), name)
-    if not rigify.is_generated(armature):
-        return Rewrite(plain[0], keypoints_of(context, armature, bones, *frames), *plain[1:])
-    begin, end = span.whole(armature)
-    whole = keypoints_of(context, armature, bones, begin, end)
-    return Rewrite(plain[0], posefile.frames(whole, frames[0] - begin, frames[1] + 1 - begin), *plain[1:], whole, begin)
+    baked = keypoints_of(context, armature, bones_to_read(armature), *frames)
+    return Rewrite(target_of(armature), baked, frames[0], tuple(roles), f"{span.take_of(armature).name[:50]} {done}")
 
 
 def _request(rewrite: Rewrite, armature: bpy.types.Object, do: str, title: str,
@@ -144,11 +123,7 @@ def _request(rewrite: Rewrite, armature: bpy.types.Object, do: str, title: str,
 def _rewriting(context: bpy.types.Context, pose: PoseFile, *, rewrite: Rewrite) -> Work:
     """What came back, over a copy of the take."""
     armature, mode = found(rewrite.target), context.scene.pose_diffusion.mode
-    if rewrite.whole is not None:
-        merged = with_part(rewrite.whole, pose, rewrite.first - rewrite.start, rewrite.components)
-        return signed(context, merged, target=rewrite.target, name=rewrite.name, start=float(rewrite.start),
-                      reading=OWN, how=Solving(mode=mode, smoothing=0))
-    skeleton = skeleton_of(armature, bones_of(armature).bones)
+    skeleton = signing.skeleton_for(armature, bones_of(armature))
     return lambda: partial(_write, rewrite=rewrite, pose=pose,
                            correction=corrections(skeleton, rewrite.baked, pose, mode))
 
@@ -158,29 +133,3 @@ def _write(context: bpy.types.Context, *, rewrite: Rewrite, pose: PoseFile, corr
     action = write_back(context, armature, bones_of(armature).bones, rewrite.baked, pose, first=rewrite.first,
                         roles=rewrite.roles, name=rewrite.name, correction=correction)
     return f'"{action.name}" is made; the action before is kept', notes_of(action)
-
-
-def with_part(whole: PoseFile, part: PoseFile, first: int, components: Sequence[str]) -> PoseFile:
-    """Keypoints with some components of some frames replaced.
-
-    Parameters
-    ----------
-    whole : PoseFile
-        All frames.
-    part : PoseFile
-        Some of them, with the same points.
-    first : int
-        The frame of `whole` that is the first of `part`.
-    components : sequence of str
-        What is taken from `part`; what was never seen in `whole` is left out.
-    """
-    data, confidence = whole.data.copy(), whole.confidence.copy()
-    at, frames = 0, slice(first, first + len(part.data))
-    for component in whole.components:
-        points = slice(at, at + len(component.points))
-        at = points.stop
-        if component.name in components:
-            data[frames, :, points] = part.data[:, :, points]
-            seen = (whole.confidence[:, :, points] > 0).any(0)
-            confidence[frames, :, points] = part.confidence[:, :, points] * seen
-    return replace(whole, data=data, confidence=confidence)

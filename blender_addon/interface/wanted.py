@@ -21,7 +21,7 @@ from ..errors import AddonError
 from ..posefile import PoseFile
 from ..rigs import rigify
 from ..solver.skeleton import Motion
-from ..solver.solve import Solving, solve
+from ..solver.solve import solve
 from ..tracks import Reading, tracks
 from . import known, signing
 from .properties import MOST_SEED
@@ -92,17 +92,16 @@ def generate(context: bpy.types.Context) -> Request:
         ready(armature)
     start, name = float(signing.start_of(scene)), _action_name(text)
     reading = {"ARMATURE": OWN, "NONE": AVERAGE, "FILE": Reading()}[settings.first_pose]
-    solving = partial(signed, target=target_of(armature), name=name, start=start, reading=reading)
+    solving = partial(_signed, target=target_of(armature), name=name, start=start, reading=reading)
     return Request(f'Generate "{name}"', "generate", arguments, inputs, target_of(armature), solving, start, reading,
                    was)
 
 
-def signed(context: bpy.types.Context, pose: PoseFile, *, target: Target, name: str, start: float, reading: Reading,
-           how: Solving | None = None) -> Work:
-    """Keypoints as a take of an armature; solved as the settings have it, or in a way of one's own."""
+def _signed(context: bpy.types.Context, pose: PoseFile, *, target: Target, name: str, start: float,
+            reading: Reading) -> Work:
+    """Keypoints as a take of an armature."""
     armature = found(target)
-    skeleton = signing.skeleton_for(armature, bones_of(armature))
-    how = how or signing.solving_of(context.scene)
+    skeleton, how = signing.skeleton_for(armature, bones_of(armature)), signing.solving_of(context.scene)
 
     def work() -> Writing:
         motion = solve(tracks(pose, reading), skeleton, how)
@@ -173,9 +172,6 @@ def inbetween(context: bpy.types.Context) -> Request:
 def _joined(context: bpy.types.Context, pose: PoseFile, *, target: Target, parts: strips.Parts) -> Work:
     """What came back, as one take."""
     armature, mode = found(target), context.scene.pose_diffusion.mode
-    if rigify.is_generated(armature):
-        return signed(context, pose, target=target, name="joined", start=float(parts.start), reading=OWN,
-                      how=Solving(mode=mode, smoothing=0))
     skeleton = signing.skeleton_for(armature, bones_of(armature))
     return lambda: partial(_write_joined, target=target, parts=parts, pose=pose,
                            solution=solved(skeleton, pose, mode))

@@ -21,7 +21,6 @@ from blender_addon.interface import (
     known,
     model_texts,
     preferences,
-    rewriting,
     run,
     sampler_operators,
     span,
@@ -455,19 +454,3 @@ def test_free_memory(worker: Worker) -> None:
     assert not worker.running
     assert not engine.is_started()
     assert not bpy.ops.pose_diffusion.free_memory.poll()
-
-
-def test_part_of_a_take_replaces_its_components_and_frames_only() -> None:
-    """For generated rigs, whose takes are made anew: what was never seen there is not made up."""
-    components = (posefile.Component("POSE_LANDMARKS", ("a", "b")), posefile.Component("LEFT_HAND_LANDMARKS", ("c",)),
-                  posefile.Component("RIGHT_HAND_LANDMARKS", ("d",)))
-    whole = posefile.PoseFile(components, 24.0, np.zeros((6, 1, 4, 3), np.float32),
-                              np.tile(np.array([1, 1, 1, 0], np.float32), (6, 1, 1)), 100, 100)
-    part = posefile.PoseFile(components, 24.0, np.ones((2, 1, 4, 3), np.float32), np.full((2, 1, 4), .5, np.float32),
-                             100, 100)
-    merged = rewriting.with_part(whole, part, 3, ["LEFT_HAND_LANDMARKS", "RIGHT_HAND_LANDMARKS"])
-    assert merged.data[3:5, 0, 2:].min() == 1
-    assert merged.data.sum() == 2 * 2 * 3
-    np.testing.assert_array_equal(merged.confidence[:, 0, 2], [1, 1, 1, .5, .5, 1])
-    assert not merged.confidence[:, 0, 3].any()
-    assert not whole.data.any()
