@@ -267,8 +267,8 @@ BODY_POINTS = (
 def real(name: str, clips: list[Tracks], skeleton: Skeleton) -> None:
     """The table of errors in the image."""
     print(f"\nReal clips, {name}: {len(clips)} clips, {sum(len(clip.xyz) for clip in clips)} frames\n")
-    print("| what | smoothing | all bones: median, p95 | those that look at least half as long as they can | jumps per "
-          "1000 | beyond a limit | ms per frame |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    print("| what | smoothing | in the image: median, p95 | of bones that look at least half as long as they can | in "
+          "space, by the file's depth | jumps per 1000 | beyond a limit | ms per frame |\n| --- |" + " ---: |" * 7)
     for smoothing in (0.0, .03, .06):
         measure("points, smoothed only", smoothing, clips, lambda clip, width: (_smoothed(clip, width), None), skeleton)
         for mode in ("anatomical", "follow"):
@@ -279,7 +279,7 @@ def real(name: str, clips: list[Tracks], skeleton: Skeleton) -> None:
 def measure(name: str, smoothing: float, clips: list[Tracks],
             method: Callable[[Tracks, float], tuple[dict[str, np.ndarray], Motion | None]], skeleton: Skeleton) -> None:
     """A row: how bones look compared with the points as they are in the file."""
-    off, long, jumps, past = [], [], [], []
+    off, long, deep, jumps, past = [], [], [], [], []
     begun = time.process_time()
     found = [method(clip, smoothing) for clip in clips]
     seconds = time.process_time() - begun
@@ -291,6 +291,7 @@ def measure(name: str, smoothing: float, clips: list[Tracks],
                 continue
             points, valid = seen
             off.append(image_degrees(bones[side], points)[valid].ravel())
+            deep.append(degrees_between(bones[side], points)[valid].ravel())
             length = np.linalg.norm(points[..., [0, 2]], axis=-1)
             long.append((length >= .5 * np.percentile(length[valid], 90, axis=0))[valid].ravel())
             pairs = valid[1:] & valid[:-1]
@@ -299,10 +300,11 @@ def measure(name: str, smoothing: float, clips: list[Tracks],
             if motion is not None:
                 past.append(beyond(skeleton, motion, side))
     degrees, which = np.concatenate(off), np.concatenate(long)
-    print(f"| {name} | {smoothing:g} s | {np.median(degrees):.1f}, {p95(degrees):.1f}° | "
-          f"{np.median(degrees[which]):.1f}, {p95(degrees[which]):.1f}° | {1000 * np.concatenate(jumps).mean():.1f} | "
-          f"{f'{np.mean(past):.1%}' if past else ''} | {1000 * seconds / sum(len(clip.xyz) for clip in clips):.1f} |",
-          flush=True)
+    columns = [f"{np.median(some):.1f}, {p95(some):.1f}°" for some in (degrees, degrees[which], np.concatenate(deep))]
+    columns.append(f"{1000 * np.concatenate(jumps).mean():.1f}")
+    columns.append(f"{np.mean(past):.1%}" if past else "")
+    columns.append(f"{1000 * seconds / sum(len(clip.xyz) for clip in clips):.1f}")
+    print(f"| {name} | {smoothing:g} s | {' | '.join(columns)} |", flush=True)
 
 
 def _hand(clip: Tracks, side: str) -> tuple[np.ndarray, np.ndarray] | None:

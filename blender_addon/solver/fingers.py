@@ -51,7 +51,7 @@ STRAIGHT, FLEX, SPREAD = _zero()
 
 @dataclass(frozen=True, eq=False)
 class _Axes:
-    """The cross product with an axis per finger as a matrix `(5, 3, 3)`, and that matrix squared: Rodrigues' formula."""
+    """Cross products with an axis per finger as matrices `(5, 3, 3)`, and their squares: for Rodrigues' formula."""
 
     cross: np.ndarray
     twice: np.ndarray

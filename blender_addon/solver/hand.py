@@ -21,7 +21,7 @@ from .hand_steps import Hands, Prior, Seen, Shape, descend
 __all__ = ["LIMITS", "HandFit", "HandRest", "fit_hand", "hand_rest"]
 
 FIRST = Noise(.05, .15)      # palm lengths, before it is known
-PRIOR = Prior(scale=100, coupling=.05, spread=.05)  # weak: only what the points leave open
+PRIOR = Prior(scale=1000, coupling=.05, spread=.05)  # weak: only what the points leave open
 UNSEEN = .1                  # weight of interpolated points
 STEPS = (10, 6, 6)           # per frame: before, between and after two estimates of the person's hand and of the noise
 TOGETHER = 4                 # of all frames together: first to find a way without jumps, then to what the points say

@@ -35,11 +35,11 @@ class Noise:
 def first_shape(palm: np.ndarray, bones: np.ndarray, frames: np.ndarray, own: np.ndarray) -> Shape:
     """From the vectors `(T, 5, 3)` and `(T, 5, 3, 3)` in space and the palm's frames `(T, 3, 3)`: medians over time.
 
-    A bone is at least as long as it looks in a tenth of the frames: it looks shorter than it is, never longer.
+    Relative to the size of the palm in each frame: hands come near to cameras. Palms may not have the size 0.
     """
-    lengths = np.median(np.linalg.norm(bones, axis=-1), 0)
-    looks = np.percentile(np.linalg.norm(np.delete(bones, DEPTH, -1), axis=-1), 90, axis=0)
-    return Shape(np.median(np.einsum("tji,tfj->tfi", frames, palm), 0), np.maximum(lengths, looks), own)
+    size = np.linalg.norm(palm, axis=-1).mean(-1)[:, None, None]
+    return Shape(np.median(np.einsum("tji,tfj->tfi", frames, palm) / size, 0),
+                 np.median(np.linalg.norm(bones, axis=-1) / size, 0), own)
 
 
 def better_shape(shape: Shape, seen: Seen, hands: Hands) -> Shape:
