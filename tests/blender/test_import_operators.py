@@ -4,7 +4,7 @@ from __future__ import annotations
 import json
 import struct
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import bpy
@@ -16,7 +16,11 @@ from blender_addon.interface import import_operators, messages
 from .layout import Layout
 from .scene import state_of
 
-pytestmark = pytest.mark.usefixtures("addon")
+
+@pytest.fixture(autouse=True)
+def ready(addon: ModuleType) -> None:
+    """The mode that takes less time; the other is tested elsewhere."""
+    bpy.context.scene.pose_diffusion.mode = "follow"
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,18 +17,16 @@ from blender_addon.interface import engine, messages, run, signing, wanted
 from blender_addon.sampler.job import Worker
 
 from .scene import state_of
-from .workers import used
+from .workers import shared, used
 
 LONG = 1000  # steps: it does not end by itself
 PATIENCE = 60.0  # seconds
 
 
-@pytest.fixture(scope="module")
-def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
-    """One for all tests: it takes seconds to start."""
-    one = Worker(sys.executable, log=tmp_path_factory.mktemp("log") / "worker.log")
-    yield one
-    one.stop()
+@pytest.fixture
+def worker() -> Worker:
+    """One for all tests."""
+    return shared()
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +35,7 @@ def ready(addon: ModuleType, worker: Worker, monkeypatch: pytest.MonkeyPatch) ->
     with used(worker, monkeypatch):
         settings = bpy.context.scene.pose_diffusion
         settings.text, settings.steps, settings.length, settings.seconds = "thanks", 2, "SECONDS", .5
+        settings.mode = "follow"  # takes less time
         yield
 
 

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import inspect
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,15 +28,13 @@ from blender_addon.interface import (
 from blender_addon.sampler.job import Worker
 
 from .scene import state_of
-from .workers import used
+from .workers import shared, used
 
 
-@pytest.fixture(scope="module")
-def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+@pytest.fixture
+def worker() -> Worker:
     """One for all tests."""
-    one = Worker(sys.executable, log=tmp_path_factory.mktemp("log") / "worker.log")
-    yield one
-    one.stop()
+    return shared()
 
 
 @pytest.fixture(autouse=True)

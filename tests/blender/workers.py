@@ -1,9 +1,13 @@
-"""A worker for all tests of a module: it takes seconds to start."""
+"""A worker for all tests: it takes seconds to start."""
 from __future__ import annotations
 
+import atexit
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
 
 import bpy
 import pytest
@@ -12,6 +16,16 @@ from blender_addon.interface import engine, run
 from blender_addon.sampler.job import Worker
 
 from .chosen import chosen
+
+
+@lru_cache(maxsize=1)
+def shared() -> Worker:
+    """The one of this process; it starts again by itself when it was ended."""
+    folder = tempfile.TemporaryDirectory(prefix="worker-log-")
+    worker = Worker(sys.executable, log=Path(folder.name) / "worker.log")
+    atexit.register(folder.cleanup)
+    atexit.register(worker.stop)
+    return worker
 
 
 @contextmanager
