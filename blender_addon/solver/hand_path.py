@@ -133,12 +133,13 @@ def _clip_step(equations: Normal, off: np.ndarray, weight: np.ndarray, damping: 
     for half, sign in ((slice(1, None), -1), (slice(None, -1), 1)):
         blocks[half, diagonal, diagonal] += weight
         right[half] += sign * weight * off
+    link = np.diag(weight)
     passed = np.zeros((frames, 24, 25))
-    passed[0] = np.linalg.solve(blocks[0], np.concatenate([np.diag(weight), right[0][:, None]], 1))
+    passed[0] = np.linalg.solve(blocks[0], np.concatenate([link, right[0][:, None]], 1))
     for t in range(1, frames):
         left = blocks[t] - weight[:, None] * passed[t - 1, :, :24]
         passed[t] = np.linalg.solve(left, np.concatenate(
-            [np.diag(weight), (right[t] + weight * passed[t - 1, :, 24])[:, None]], 1))
+            [link, (right[t] + weight * passed[t - 1, :, 24])[:, None]], 1))
     step = passed[:, :, 24].copy()
     for t in range(frames - 2, -1, -1):
         step[t] += passed[t, :, :24] @ step[t + 1]

@@ -12,6 +12,7 @@ from .rotations import about, unit
 DEPTH = 1          # the axis that points away from the camera
 COUPLING = 2 / 3   # of the last joint's flexion to the one before it: the tendons' (Rijpkema and Girard 1991)
 SETTLED = 1e-3    # share of a frame's cost: once a step wins less, the frame is left
+BLOCK = 200         # frames at a time: more would not stay in the processor's cache
 LOOSEST = 1e6      # damping at which a step is given up
 
 
@@ -23,7 +24,7 @@ class Hands:
     angles: np.ndarray
     scale: np.ndarray
 
-    def __getitem__(self, which: np.ndarray) -> Hands:
+    def __getitem__(self, which: np.ndarray | slice) -> Hands:
         """Some of the frames."""
         return Hands(self.palm[which], self.angles[which], self.scale[which])
 
@@ -66,7 +67,7 @@ class Seen:
     palm_weight: np.ndarray
     weight: np.ndarray
 
-    def __getitem__(self, which: np.ndarray) -> Seen:
+    def __getitem__(self, which: np.ndarray | slice) -> Seen:
         """Some of the frames."""
         return Seen(self.palm[which], self.bones[which], self.palm_weight[which], self.weight[which])
 
@@ -181,6 +182,11 @@ def descend(shape: Shape, seen: Seen, hands: Hands, prior: Prior, steps: int) ->
 
     A cost never rises.
     """
+    if len(hands.scale) > BLOCK:
+        blocks = [slice(first, first + BLOCK) for first in range(0, len(hands.scale), BLOCK)]
+        found, costs = zip(*(descend(shape, seen[block], hands[block], prior, steps) for block in blocks))
+        return Hands(*(np.concatenate([getattr(part, name) for part in found])
+                       for name in Hands.__dataclass_fields__)), np.concatenate(costs)
     hands = Hands(*(np.array(part) for part in (hands.palm, hands.angles, hands.scale)))
     equations = normal(shape, seen, hands, prior)
     cost = equations.cost.copy()

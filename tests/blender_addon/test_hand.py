@@ -146,6 +146,12 @@ def test_short_clips(frames: int) -> None:
         assert errors(posed(skeleton, "L", fit), joints)[0].max() < .2
 
 
+def test_a_long_clip() -> None:
+    skeleton = upper_body(seed=2)
+    joints = joints_of(skeleton, "L", *movement(450, 11))
+    assert errors(posed(skeleton, "L", fitted(skeleton, "L", joints)), joints)[0].max() < .1
+
+
 @settings(max_examples=60, deadline=None)
 @given(arrays(float, (4, 21, 3), elements=st.floats(-1, 1)), arrays(bool, (4, 21)), st.sampled_from([0, SMOOTHING]),
        st.sampled_from([0.0, 1e-9, 1.0, 1e6]))
