@@ -25,6 +25,7 @@ PRIOR = Prior(scale=1000, coupling=.05, spread=.05)  # weak: only what the point
 UNSEEN = .1                  # weight of interpolated points
 STEPS = (10, 6, 6)           # per frame: before, between and after two estimates of the person's hand and of the noise
 TOGETHER = 4                 # of all frames together: first to find a way without jumps, then to what the points say
+FULL = .06                   # seconds of smoothing at which evenness has its full weight; less with less of it
 EVEN_OVER = 4 / 3            # times the smoothing: the time over which a hand moves evenly
 LEAST_NOISE = .01            # of what the fit is off: no jitter is taken to be less
 BONES = np.array([[1 + 4 * finger + k for k in range(3)] for finger in range(5)])
@@ -126,5 +127,5 @@ def _over_time(found: list[Candidate], shape: Shape, look: Seen, fps: float, smo
     hands = descend_together(shape, look, hands, PRIOR, MOVEMENT.per_frame(fps), TOGETHER)
     if not smoothing:
         return descend(shape, look, hands, PRIOR, TOGETHER)[0]
-    even = EVEN.per_frame(fps * trust)
+    even = EVEN.per_frame(fps * trust * smoothing / FULL)
     return descend_together(shape, look, hands, PRIOR, even, TOGETHER, EVEN_OVER * smoothing * fps)
