@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Blender add-on of pose_diffusion: an armature that signs, and the sampler in the sidebar.
 
-Blender is imported only when the add-on is registered: the reader, the solver and the job work, and are tested, without.
+Blender is imported only when the add-on is registered: the reader, the solver and the job work, and are tested, without
+it.
 """
 from __future__ import annotations
 

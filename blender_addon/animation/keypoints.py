@@ -9,6 +9,7 @@ from ..points import BODY, FACE, FACE_MIDLINE, FACE_MIRROR, HANDS, POINTS, SIDE_
 from ..posefile import Component, PoseFile
 from ..solver.body import BOW
 from ..solver.skeleton import FINGERS, SIDES, Skeleton
+from ..solver.upright import quarter_turn, reoriented
 
 SIZE = 1000  # pixels, of the image's sides
 SHOULDERS = 250.0  # pixels between them
@@ -66,7 +67,9 @@ def keypoints(skeleton: Skeleton, axes: np.ndarray, heads: np.ndarray, tails: np
     AddonError
         If there is no left or right upper arm: they say how large the person is.
     """
-    points = _points(skeleton, axes, heads, tails)
+    turn = quarter_turn(skeleton)
+    skeleton = reoriented(skeleton, turn)
+    points = _points(skeleton, turn @ axes, heads @ turn.T, tails @ turn.T)
     width, middle = _camera(skeleton, (points["LEFT_SHOULDER"] + points["RIGHT_SHOULDER"]) / 2)
     scale = SHOULDERS / width
     ground = (points["LEFT_HIP"] + points["RIGHT_HIP"])[:, 1] / 2 if "LEFT_HIP" in points else middle[1]
@@ -99,7 +102,7 @@ def _camera(skeleton: Skeleton, shoulders: np.ndarray) -> tuple[float, np.ndarra
 
 
 def _points(skeleton: Skeleton, axes: np.ndarray, heads: np.ndarray, tails: np.ndarray) -> dict[str, np.ndarray]:
-    """`(T, 3)` in the armature's space: of the body by point, of a hand by component and point."""
+    """`(T, 3)` in the skeleton's axes: of the body by point, of a hand by component and point."""
     roles = skeleton.roles
     if lacking := [role for role in ("upper_arm.L", "upper_arm.R") if role not in roles]:
         raise AddonError(f"the list of bones has no {lacking[0]}: keypoints need both upper arms; match the bones "

@@ -9,6 +9,9 @@ import numpy as np
 from mathutils import Matrix, Vector
 
 from ..errors import AddonError
+from ..solver.skeleton import Skeleton
+from ..solver.upright import quarter_turn
+from .match import match
 
 COLLECTION = "Studio"
 MARK = "pose_diffusion_studio"  # custom property of the collection
@@ -31,7 +34,7 @@ def create_studio(context: Any, armature: Any) -> Any:
     context : bpy.types.Context
         Its scene is used.
     armature : bpy.types.Object
-        The character; it faces its own -y.
+        The character. Its bones tell where it looks; where they are not known, it is taken to face its own -y.
 
     Returns
     -------
@@ -63,14 +66,28 @@ def create_studio(context: Any, armature: Any) -> Any:
 
 def _stand(armature: Any) -> tuple[Matrix, float]:
     """Where the character stands and how it is turned, without its scale; and its height, in the scene's units."""
-    ends = [end for bone in armature.data.bones for end in (bone.head_local, bone.tail_local)]
-    scale = armature.matrix_world.to_scale()
-    top, bottom = (pick([end.z for end in ends], default=0.0) * scale.z for pick in (max, min))
+    at, turn, scale = armature.matrix_world.decompose()
+    upright = _upright(armature)
+    ends = [upright @ (scale * end) for bone in armature.data.bones for end in (bone.head_local, bone.tail_local)]
+    top, bottom = (pick([end.z for end in ends], default=0.0) for pick in (max, min))
     if not top - bottom > 1e-6:
         raise AddonError(f"{armature.name} has no height that a camera could frame: select the character's armature")
-    sideways = float(np.mean([end.x for end in ends])) * scale.x
-    at, turn, _ = armature.matrix_world.decompose()
-    return Matrix.Translation(at) @ turn.to_matrix().to_4x4() @ Matrix.Translation((sideways, 0, bottom)), top - bottom
+    sideways = float(np.mean([end.x for end in ends]))
+    axes = turn.to_matrix() @ upright.transposed()
+    return Matrix.Translation(at) @ axes.to_4x4() @ Matrix.Translation((sideways, 0, bottom)), top - bottom
+
+
+def _upright(armature: Any) -> Matrix:
+    """What brings the character's own up and front to z and -y."""
+    bones = armature.data.bones
+    try:
+        roles = match([bone.name for bone in bones], {bone.name: bone.parent and bone.parent.name for bone in bones})
+    except AddonError:
+        return Matrix.Identity(3)
+    joints = np.array([bone.head_local for bone in bones], float)
+    at = {role: bones.find(bone) for role, bone in roles.bones.items()}
+    return Matrix(quarter_turn(Skeleton(tuple(bones.keys()), np.full(len(bones), -1), joints, joints,
+                                        np.tile(np.eye(3), (len(bones), 1, 1)), at)))
 
 
 def _camera(collection: Any, place: Matrix, height: float, middle: float, render: Any) -> Any:

@@ -17,8 +17,8 @@ def unit(vectors: np.ndarray, otherwise: np.ndarray | None = None) -> np.ndarray
 def frame(y: np.ndarray, across: np.ndarray) -> np.ndarray:
     """The right-handed frames `(..., 3, 3)` of a direction `y` and a vector that points about to +x.
 
-    The second column is along `y`, the first as near to `across` as is square to it, the third x cross y. Neither may be
-    0, nor the two parallel.
+    The second column is along `y`, the first as near to `across` as is square to it, the third x cross y. Neither may
+    be 0, nor the two parallel.
     """
     y = unit(y)
     x = unit(across - (across * y).sum(-1, keepdims=True) * y)

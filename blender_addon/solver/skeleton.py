@@ -4,7 +4,8 @@
 Axes are the armature's: metres, x to the character's left, y to its back, z up; it faces -y. A bone's own axes are
 Blender's: y from head to tail. Nothing here relies on a bone's roll.
 
-A *role* is what a bone is for, whatever it is called. Bone `index.2.L` goes from joint `index.2.L` to joint `index.3.L`.
+A *role* is what a bone is for, whatever it is called. Bone `index.2.L` goes from joint `index.2.L` to
+joint `index.3.L`.
 """
 from __future__ import annotations
 

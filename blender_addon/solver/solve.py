@@ -16,6 +16,7 @@ from .points import Points, points
 from .rest import local
 from .rotations import between, continuous
 from .skeleton import FINGERS, SIDES, Motion, Skeleton
+from .upright import upright
 
 FOLLOW, ANATOMICAL = "follow", "anatomical"
 HANDS = {"L": "left_hand", "R": "right_hand"}
@@ -56,7 +57,7 @@ def solve(tracks: Tracks, skeleton: Skeleton, solving: Solving = Solving()) -> M
     tracks : Tracks
         Of T frames.
     skeleton : Skeleton
-        Of any proportions, rolls and rest pose. Roles that it lacks drop out.
+        Of any size, proportions, axes, rolls and rest pose. Roles that it lacks drop out.
     solving : Solving, optional
         How.
 
@@ -71,6 +72,7 @@ def solve(tracks: Tracks, skeleton: Skeleton, solving: Solving = Solving()) -> M
         If no bone can be driven, or a setting makes no sense.
     """
     _check(tracks, skeleton, solving)
+    skeleton = upright(skeleton)
     found = points(tracks, solving.smoothing, solving.longest_gap)
     turns = body(found, skeleton, reach=solving.mode == ANATOMICAL)
     bones: dict[int, np.ndarray] = {}
