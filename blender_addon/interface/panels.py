@@ -7,7 +7,7 @@ import bpy
 from ..errors import AddonError
 from ..solver.skeleton import ROLES
 from . import messages, run
-from .target import armature_of, bones_of
+from .target import armature_of, bones_of, has_map
 from .text import characters, draw_lines
 
 ICONS = {"INFO": "CHECKMARK", "WARNING": "ERROR", "ERROR": "CANCEL"}
@@ -114,7 +114,7 @@ class POSEDIFFUSION_PT_bones(Sidebar, bpy.types.Panel):
         if armature is None:
             return
         settings = armature.pose_diffusion
-        if len(settings.bones):
+        if has_map(armature):
             layout.template_list("POSEDIFFUSION_UL_bones", "", settings, "bones", settings, "selected", rows=8)
         else:
             draw_lines(layout, ["Bones are found by their names. Press Match to see and change them."],

@@ -26,6 +26,7 @@ MOST_SEED = 2**31 - 1
 LONGEST = 30.0  # seconds, of what is generated at once
 LONGEST_TRANSITION = 60.0
 USUAL = Solving()
+OVERRIDABLE = {"LIBRARY_OVERRIDABLE"}  # of an armature that is linked from another file
 
 NOTATIONS = (
     ("AUTO", "Found out", "Look at the text and see"),
@@ -178,7 +179,9 @@ class PoseDiffusionBone(bpy.types.PropertyGroup):
 
     bl_idname = "POSEDIFFUSION_PG_bone"
 
-    bone: StringProperty(name="Bone", maxlen=63, description="The bone that plays this role; empty for none")
+    name: StringProperty(override=OVERRIDABLE)
+    bone: StringProperty(name="Bone", maxlen=63, override=OVERRIDABLE,
+                         description="The bone that plays this role; empty for none")
 
 
 class PoseDiffusionObject(bpy.types.PropertyGroup):
@@ -186,10 +189,12 @@ class PoseDiffusionObject(bpy.types.PropertyGroup):
 
     bl_idname = "POSEDIFFUSION_PG_object"
 
-    bones: CollectionProperty(type=PoseDiffusionBone)
-    map_name: StringProperty(description="Where the bone map comes from; empty while bones are found by their names")
-    selected: IntProperty(description="Line of the bone map that is selected")
-    source: StringProperty(subtype="FILE_PATH", maxlen=1024, description="The .pose file that was loaded last")
+    bones: CollectionProperty(type=PoseDiffusionBone, override={"LIBRARY_OVERRIDABLE", "USE_INSERTION"})
+    map_name: StringProperty(override=OVERRIDABLE,
+                             description="Where the bone map comes from; empty while bones are found by their names")
+    selected: IntProperty(override=OVERRIDABLE, description="Line of the bone map that is selected")
+    source: StringProperty(subtype="FILE_PATH", maxlen=1024, override=OVERRIDABLE,
+                           description="The .pose file that was loaded last")
 
 
 CLASSES = (PoseDiffusionScene, PoseDiffusionBone, PoseDiffusionObject)
@@ -198,7 +203,7 @@ CLASSES = (PoseDiffusionScene, PoseDiffusionBone, PoseDiffusionObject)
 def register() -> None:
     """Hang the groups on scenes and objects."""
     bpy.types.Scene.pose_diffusion = PointerProperty(type=PoseDiffusionScene)
-    bpy.types.Object.pose_diffusion = PointerProperty(type=PoseDiffusionObject)
+    bpy.types.Object.pose_diffusion = PointerProperty(type=PoseDiffusionObject, override=OVERRIDABLE)
 
 
 def unregister() -> None:

@@ -13,7 +13,7 @@ from ..rigs.match import match
 from ..solver.skeleton import ROLES
 from . import messages
 from .reporting import reported
-from .target import armature_of, bones_of, needed_armature, set_map
+from .target import armature_of, bones_of, clear_map, needed_armature, set_map
 
 
 class _OfArmature:
@@ -62,8 +62,7 @@ class POSEDIFFUSION_OT_clear_map(_OfArmature, bpy.types.Operator):
 
     def _clear(self, context: bpy.types.Context) -> messages.Message:
         armature = needed_armature(context)
-        armature.pose_diffusion.bones.clear()
-        armature.pose_diffusion.map_name = ""
+        clear_map(armature)
         return messages.say("INFO", f'the bones of "{armature.name}" are found by their names again')
 
 

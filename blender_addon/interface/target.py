@@ -70,7 +70,7 @@ def bones_of(armature: bpy.types.Object) -> Match:
         If nothing is found.
     """
     settings = armature.pose_diffusion
-    if len(settings.bones):
+    if has_map(armature):
         bones = {line.name: line.bone for line in settings.bones if line.bone and line.name in ROLES}
         if not bones:
             raise AddonError(f'no bone of "{armature.name}" is in its bone map: fill it in, or press Match again')
@@ -84,11 +84,26 @@ def _matched(bones: tuple[tuple[str, str | None], ...]) -> Match:
     return match([name for name, _ in bones], dict(bones))
 
 
+def has_map(armature: bpy.types.Object) -> bool:
+    """Whether an armature has a bone map of its own. One that is cleared may still have lines, without bones."""
+    settings = armature.pose_diffusion
+    return bool(settings.map_name) or any(line.bone for line in settings.bones)
+
+
 def set_map(armature: bpy.types.Object, bones: Mapping[str, str], name: str) -> None:
     """Make this the armature's bone map, with a line for each role."""
+    clear_map(armature)
     settings = armature.pose_diffusion
-    settings.bones.clear()
     for role in ROLES:
-        line = settings.bones.add()
+        line = settings.bones.get(role) or settings.bones.add()
         line.name, line.bone = role, bones.get(role, "")
     settings.map_name = name
+
+
+def clear_map(armature: bpy.types.Object) -> None:
+    """Let the armature have no bone map of its own."""
+    settings = armature.pose_diffusion
+    settings.bones.clear()
+    for line in settings.bones:  # of an override: those of the linked file stay
+        line.bone = ""
+    settings.map_name = ""
