@@ -18,7 +18,7 @@ from .shrug import shrugged
 from .skeleton import SIDES, Skeleton
 
 OFTEN = .5  # share of the clip in which the hips must be seen for them to count
-CALM = .25  # seconds: Gaussian of the pelvis, which carries the legs
+CALM = .25  # seconds: smoothing of the pelvis, which carries the legs
 BOW = .2  # radians by which the body's points of a level face look down, compared with the face's contour
 NECK = .5  # the neck's share of the head's turn
 BENT = (.1, .35)  # sine of the elbow's angle: below, its plane is noise; above, it is trusted
@@ -200,7 +200,7 @@ def twisted(forearm: np.ndarray, hand: np.ndarray, skeleton: Skeleton, side: str
 
     Counted from the thumb's middle position, in the plane of the elbow, from which pronation and supination end long
     before half a turn on either side: so there is no jump from one side to the other. The share is smoothed by a
-    Gaussian of `deviation` frames, at no cost: the hand makes up for it.
+    Smoothed over `deviation` frames, at no cost: the hand makes up for it.
     """
     along = direction(skeleton, "forearm", side)
     relative = to_quaternions(np.swapaxes(forearm, -1, -2) @ hand)

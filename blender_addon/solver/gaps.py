@@ -5,13 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 EASE = .25  # seconds in which a part that was lost goes to where it waits, and comes back
-CUT = 4.0  # standard deviations at which the Gaussian ends
+CUT = 4.0  # standard deviations at which the weights end
+STRAIGHT = .05  # frames: how much evidence it takes to bend the curve. At a clip's end little is seen
 
 Spans = tuple[tuple[int, int], ...]
 
 
 def smooth(values: np.ndarray, seen: np.ndarray, deviation: float) -> np.ndarray:
-    """Gaussian over time of what was seen.
+    """A parabola over time through what was seen around each frame, with Gaussian weights.
+
+    Local quadratic regression (Cleveland 1979, without its robust weights; of even steps a Savitzky-Golay filter). A
+    Gaussian mean cuts the corners of fast movement: for the same shaking that it takes out it moves points three times
+    as far.
 
     Parameters
     ----------
@@ -20,7 +25,7 @@ def smooth(values: np.ndarray, seen: np.ndarray, deviation: float) -> np.ndarray
     seen : np.ndarray
         `(T, N)` bool: the others have no weight, and neither has what lies beyond the ends.
     deviation : float
-        Standard deviation in frames. 0 returns the values as they are.
+        Standard deviation of the weights in frames. 0 returns the values as they are.
 
     Returns
     -------
@@ -31,13 +36,33 @@ def smooth(values: np.ndarray, seen: np.ndarray, deviation: float) -> np.ndarray
     reach = min(int(np.ceil(CUT * deviation)), frames - 1)
     if deviation <= 0 or reach < 1:
         return values
-    weighted = np.concatenate([values, np.ones((*values.shape[:2], 1))], -1) * seen[..., None]
-    total = weighted.copy()
-    for step in range(1, reach + 1):
-        weight = np.exp(-.5 * (step / deviation)**2)
-        total[step:] += weight * weighted[:-step]
-        total[:-step] += weight * weighted[step:]
-    return np.where(seen[..., None], total[..., :-1] / np.maximum(total[..., -1:], 1e-12), values)
+    moments, sums = np.zeros((5, *seen.shape)), np.zeros((3, *values.shape))
+    for step in range(-reach, reach + 1):
+        to, source = (slice(max(0, -s), frames - max(0, s)) for s in (step, -step))
+        weight = np.exp(-.5 * (step / deviation)**2) * seen[source]
+        for power in range(5):
+            moments[power, to] += weight * (step / deviation)**power
+        for power in range(3):
+            sums[power, to] += (weight * (step / deviation)**power)[..., None] * values[source]
+    row = _intercept(moments)
+    return np.where(seen[..., None], np.einsum("p...,p...d->...d", row, sums), values)
+
+
+def _intercept(moments: np.ndarray) -> np.ndarray:
+    """`(3, ...)`: what the sums of a regression are multiplied with for the value in the middle, by Cramer's rule."""
+    s0, s1, s2, s3, s4 = moments
+    linear, square = s2 + STRAIGHT, s4 + STRAIGHT
+    row = np.stack([linear * square - s3 * s3, s2 * s3 - s1 * square, s1 * s3 - linear * s2])
+    return row / np.maximum(s0 * row[0] + s1 * row[1] + s2 * row[2], 1e-12)
+
+
+def kernel(deviation: float) -> np.ndarray:
+    """The weights `(2 R + 1,)` that `smooth` gives the frames around one, where all is seen; they add up to about 1."""
+    steps = np.arange(-int(np.ceil(CUT * deviation)), int(np.ceil(CUT * deviation)) + 1)
+    place = steps / max(deviation, 1e-9)
+    weight = np.exp(-.5 * place**2)
+    row = _intercept(np.stack([(weight * place**power).sum() for power in range(5)]))
+    return weight * (row[0] + row[1] * place + row[2] * place**2)
 
 
 def fill(values: np.ndarray, seen: np.ndarray, longest: float, ease: float) -> np.ndarray:

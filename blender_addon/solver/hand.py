@@ -69,7 +69,7 @@ def fit_hand(joints: np.ndarray, seen: np.ndarray, rest: HandRest, *, guess: np.
     fps : float
         Frames per second.
     smoothing : float
-        Seconds: the standard deviation of the Gaussian that the joints were smoothed with. 0: each frame is fitted by
+        Seconds: the standard deviation of the weights that the joints were smoothed with. 0: each frame is fitted by
         itself in the end; its neighbours only tell which of several solutions it is.
 
     Returns

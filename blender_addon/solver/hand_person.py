@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from . import gaps
 from .fingers import directions
 from .hand_steps import DEPTH, Hands, Seen, Shape
-from .rotations import TINY
 
 EXACT = 1e-6       # palm lengths: noise is never taken as less
 ABSORBED = 1.5     # the fit takes a third of the noise in the image for movement: on known noise, measured
@@ -73,13 +73,13 @@ def noise_of(shape: Shape, seen: Seen, hands: Hands, valid: np.ndarray) -> Noise
 def jitter(bones: np.ndarray, valid: np.ndarray, smoothed: float) -> float:
     """The standard deviation of white noise in the depth of bones `(T, 5, 3, 3)`, by their third differences.
 
-    After a Gaussian of `smoothed` frames, whose effect on these is counted in. Movement makes it larger, never less.
+    After `gaps.smooth` over `smoothed` frames, whose effect on these is counted in. Movement makes it larger, never
+    less.
     """
     whole = valid.all((1, 2))
     off = np.abs(np.diff(bones[..., DEPTH], 3, axis=0))[whole[3:] & whole[:-3]]
     if not len(off):
         return 0.0
-    reach = int(np.ceil(4 * smoothed))
-    kernel = np.exp(-.5 * (np.arange(-reach, reach + 1) / max(smoothed, TINY)) ** 2)
-    seen_of_it = np.linalg.norm(np.convolve(kernel, [1, -3, 3, -1])) / np.linalg.norm(kernel)
+    weights = gaps.kernel(smoothed)
+    seen_of_it = np.linalg.norm(np.convolve(weights, [1, -3, 3, -1])) / np.linalg.norm(weights)
     return ROBUST * float(np.median(off)) / float(seen_of_it)

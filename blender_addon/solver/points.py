@@ -70,7 +70,7 @@ def points(tracks: Tracks, smoothing: float, longest_gap: float) -> Points:
     tracks : Tracks
         Of T frames.
     smoothing : float
-        Seconds: standard deviation of the Gaussian.
+        Seconds: standard deviation of the weights.
     longest_gap : float
         Seconds: longer gaps are held.
     """

@@ -35,8 +35,8 @@ class Solving:
         "anatomical": fingers bend as fingers can, with limits, and the palm is corrected by them; hands keep their
         place, though the arms are of other proportions. "follow": bones point exactly where the points are.
     smoothing : float
-        Seconds: standard deviation of the Gaussian on the points. 0.03 hardly touches a fast sign; 0.06, which is 1.5
-        frames at 25 fps, is for bad cameras; 0 is off.
+        Seconds: standard deviation of the weights by which points are smoothed (`gaps.smooth`). 0.03 hardly touches a
+        fast sign; 0.06, which is 1.5 frames at 25 a second, is for jittery cameras. 0 is off.
     longest_gap : float
         Seconds: gaps up to this are closed by a straight line, longer ones are held and reported in `Motion.held`.
     parts : frozenset of str

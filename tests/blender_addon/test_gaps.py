@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.ndimage import gaussian_filter1d
 
 from blender_addon.solver import gaps
 
@@ -16,10 +15,25 @@ def walk(frames: int = 60, points: int = 3) -> np.ndarray:
     return np.cumsum(np.random.default_rng(0).normal(size=(frames, points, 3)), 0)
 
 
-def test_smoothing_is_a_gaussian_where_everything_is_seen() -> None:
+def test_smoothing_keeps_what_bends_evenly_and_takes_shaking_out() -> None:
+    t = np.arange(60.0)
+    even = np.stack([.01 * t**2 - t, 3 - t, t * 0 + 5], -1)[:, None]
+    seen = np.ones((60, 1), bool)
+    np.testing.assert_allclose(gaps.smooth(even, seen, 1.5)[6:-6], even[6:-6], atol=2e-3)
+    noise = np.random.default_rng(0).normal(size=(2000, 1, 1))
+    left = gaps.smooth(noise, np.ones((2000, 1), bool), 1.5).std()
+    assert left == pytest.approx(np.linalg.norm(gaps.kernel(1.5)), rel=.1)
+    assert left < .6
+
+
+def test_smoothing_is_its_kernel_where_everything_is_seen() -> None:
     values = walk()
     made = gaps.smooth(values, np.ones((60, 3), bool), 1.5)
-    np.testing.assert_allclose(made[6:-6], gaussian_filter1d(values, 1.5, axis=0)[6:-6], atol=1e-3)
+    for column in range(3):
+        expected = np.convolve(values[:, 0, column], gaps.kernel(1.5)[::-1], mode="same")
+        np.testing.assert_allclose(made[6:-6, 0, column], expected[6:-6], atol=1e-9)
+    assert gaps.kernel(1.5).sum() == pytest.approx(1)
+    assert gaps.kernel(0).tolist() == [1]
 
 
 def test_smoothing_of_nothing_changes_nothing() -> None:
