@@ -12,8 +12,10 @@ from ..posefile import PoseFile
 from ..solver.skeleton import Skeleton
 from ..solver.solve import Solving, solve
 from ..tracks import Reading, tracks
+from .joining import ways
 
 UNCHANGED = .01  # degrees: a bone that no frame turns by more keeps its keys
+SAME = 1e-3  # pixels, of 1000: what was written and read as 32 bits is off by less
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Correction:
     bones : set of int
         That both have.
     turns : np.ndarray
-        `(T, B, 3, 3)`, of all bones.
+        `(T, B, 3, 3)`, of all bones; the identity in frames whose keypoints are the same.
     """
 
     bones: set[int]
@@ -99,7 +101,30 @@ def corrections(skeleton: Skeleton, baked: PoseFile, refined: PoseFile, mode: st
     refined = replace(refined, confidence=np.where(never, 0, refined.confidence).astype(np.float32))
     before, first = solved(skeleton, baked, mode)
     after, second = solved(skeleton, refined, mode)
-    return Correction(first & second, after @ before.swapaxes(-1, -2))
+    return Correction(first & second, settled(after @ before.swapaxes(-1, -2), unchanged(baked, refined)))
+
+
+def unchanged(baked: PoseFile, refined: PoseFile) -> np.ndarray:
+    """`(T,)` bool: frames that have the same keypoints in both."""
+    seen = (baked.confidence > 0) | (refined.confidence > 0)
+    away = np.abs(baked.data - refined.data).max(-1) > SAME
+    return ~(seen & (away | (baked.confidence == 0) | (refined.confidence == 0))).any((1, 2))
+
+
+def settled(turns: np.ndarray, same: np.ndarray) -> np.ndarray:
+    """Turns `(T, B, 3, 3)` that are none in frames `(T,)` with the same keypoints.
+
+    The fit of a hand looks at a whole clip, so that other keypoints in some frames turn bones a little in all. What
+    they turn by beside a stretch of changed frames is taken out of it: bones do not jump where it begins and ends.
+    """
+    out = np.where(same[:, None, None, None], np.eye(3), turns)
+    edges = np.flatnonzero(np.diff(np.concatenate([[True], same, [True]]).astype(int)))
+    for begin, end in edges.reshape(-1, 2):
+        beside = [turns[i] for i in (begin - 1, end) if 0 <= i < len(turns)]
+        if beside:
+            share = np.arange(1, end - begin + 1) / (end - begin + 1)
+            out[begin:end] = turns[begin:end] @ ways(beside[0], beside[-1], share).swapaxes(-1, -2)
+    return out
 
 
 def solved(skeleton: Skeleton, pose: PoseFile, mode: str) -> tuple[np.ndarray, set[int]]:

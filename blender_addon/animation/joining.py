@@ -73,11 +73,11 @@ def joined(layout: Sequence[tuple[int, int]], made: np.ndarray, parts: Sequence[
             continue
         share = np.arange(1, right - left + 1) / (right - left + 1)
         beyond = [made[i].swapaxes(-1, -2) @ axes[i] for i in (left - 1, right)]
-        axes[left:right] = made[left:right] @ _ways(beyond[0], beyond[1], share)
-        rotations[left:right] = _ways(rotations[left - 1], rotations[right], share)
+        axes[left:right] = made[left:right] @ ways(beyond[0], beyond[1], share)
+        rotations[left:right] = ways(rotations[left - 1], rotations[right], share)
     return rotations, axes
 
 
-def _ways(first: np.ndarray, last: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """`(t, B, 3, 3)`: at each share of the way from one rotation `(B, 3, 3)` to the other."""
+def ways(first: np.ndarray, last: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """`(t, B, 3, 3)`: at each share `(t,)` of the way from rotations `(B, 3, 3)` to others."""
     return to_matrices(between(to_quaternions(first)[None], to_quaternions(last)[None], share[:, None]))

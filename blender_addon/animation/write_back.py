@@ -30,9 +30,9 @@ def write_back(context: bpy.types.Context, armature: bpy.types.Object, bones: Ma
                name: str, correction: Correction | None = None) -> bpy.types.Action:
     """Write a correction of a take, as a copy of its action that the armature plays from then on.
 
-    In the copy only rotations of the driven bones are replaced, between the first and the last frame; other curves,
-    keys outside and the bones' rotation modes stay. A generated Rigify rig's controls are written, and its arms
-    switched to FK in these frames. The old action is kept, with a fake user.
+    In the copy only rotations of the driven bones are replaced, from the first to the last frame that the correction
+    changes; other curves, keys outside and the bones' rotation modes stay. A generated Rigify rig's controls are
+    written, and its arms switched to FK in these frames. The old action is kept, with a fake user.
 
     Parameters
     ----------
@@ -71,18 +71,29 @@ def write_back(context: bpy.types.Context, armature: bpy.types.Object, bones: Ma
     skeleton = skeleton_of_generated(armature, bones) if is_generated(armature) else skeleton_of(armature, bones)
     correction = correction or corrections(skeleton, baked, refined, mode)
     check_size(skeleton, correction.turns, len(frames))
+    correction, frames = _where_it_turns(correction, frames)
     new = (generated.rewriting if is_generated(armature) else rewriting)(
         context, armature, skeleton, asked, correction, frames)
     with ExitStack() as undo:
         _, old = put_back_later(context, armature, undo)
         action, slot = _copied(armature, name, undo)
         extent = tuple(old.curve_frame_range) if old else (first, int(frames[-1]))
+        notes = [*new.notes, *_modified(action, slot, armature, new, extent)]
         _splice(action, slot, armature, new, frames, extent)
-        notes = [*new.notes, *_check(context, armature, new, frames)]
+        notes += _check(context, armature, new, frames)
         undo.pop_all()
     _take_over(armature, old, action)
     finish(context.scene, action, _span(old, frames), notes)
     return action
+
+
+def _where_it_turns(correction: Correction, frames: np.ndarray) -> tuple[Correction, np.ndarray]:
+    """A correction from the first frame in which it turns a bone to the last; all of it if there is none."""
+    turning = np.flatnonzero((readback.degrees(correction.turns, np.eye(3)) > UNCHANGED).any(1))
+    if not len(turning):
+        return correction, frames
+    chosen = slice(int(turning[0]), int(turning[-1]) + 1)
+    return Correction(correction.bones, correction.turns[chosen]), frames[chosen]
 
 
 def rewriting(context: bpy.types.Context, armature: bpy.types.Object, skeleton: Skeleton, asked: Asked,
@@ -112,6 +123,19 @@ def _splice(action: bpy.types.Action, slot: bpy.types.ActionSlot | None, armatur
     for path, value in new.switches.items():
         now = np.array([armature.path_resolve(path)], float)
         splice(action, slot, path, first, np.full((len(frames), 1), value), now, extent)
+
+
+def _modified(action: bpy.types.Action, slot: bpy.types.ActionSlot | None, armature: bpy.types.Object, new: Rewriting,
+              extent: tuple[float, float]) -> list[str]:
+    """A note on curves with modifiers, which become keys."""
+    paths = {channels.rotation(armature.pose.bones[bone]).path: bone for bone in new.bones}
+    bones = sorted({paths[curve.data_path] for curve in keys.curves(action, slot)
+                    if curve.data_path in paths and len(curve.modifiers)})
+    if not bones:
+        return []
+    which = f"{len(bones)} bones ({bones[0]}{' …' if bones[1:] else ''})"
+    return [f"modifiers of curves (such as Cycles) of {which} are keys now, from frame {extent[0]:.0f} to "
+            f"{extent[1]:.0f}: what they did outside is in the old action only"]
 
 
 def _check(context: bpy.types.Context, armature: bpy.types.Object, new: Rewriting, frames: np.ndarray) -> list[str]:

@@ -6,7 +6,7 @@ import math
 
 import bpy
 
-from ..animation import keys
+from ..animation import keys, obstacles
 from ..errors import AddonError
 
 MOST_FRAMES = 20_000  # of a take: about a quarter of an hour
@@ -21,8 +21,11 @@ def take_of(armature: bpy.types.Object) -> bpy.types.Action:
 
 
 def whole(armature: bpy.types.Object) -> tuple[int, int]:
-    """First and last frame of the armature's action."""
-    begin, end = take_of(armature).curve_frame_range
+    """First and last frame of the armature's action, or an `AddonError` if it has no keys."""
+    take = take_of(armature)
+    if not any(len(curve.keyframe_points) for curve in obstacles.all_curves(take)):
+        raise AddonError(f'action "{take.name}" of "{armature.name}" has no keys: choose another action')
+    begin, end = take.curve_frame_range
     return math.floor(begin), math.ceil(end)
 
 

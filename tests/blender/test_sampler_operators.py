@@ -268,6 +268,14 @@ def test_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
         bpy.ops.pose_diffusion.refine()
 
 
+def test_an_action_without_keys_is_refused() -> None:
+    """There is no take in it, whatever frames are named."""
+    bpy.ops.pose_diffusion.create_signer()
+    bpy.context.object.animation_data_create().action = bpy.data.actions.new("empty")
+    with pytest.raises(RuntimeError, match='"empty" of "Signer" has no keys'):
+        bpy.ops.pose_diffusion.refine()
+
+
 def test_greyed_with_the_reason() -> None:
     """Blender shows it when the mouse is over the button."""
     def reason(name: str) -> str:

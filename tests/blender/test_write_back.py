@@ -299,3 +299,31 @@ def test_points_that_the_model_made_up_do_not_count() -> None:
     before = seen(armature, RANGE)
     write_back(bpy.context, armature, some, pose, made, first=FIRST, mode="follow", name="refined")
     np.testing.assert_array_equal(seen(armature, RANGE), before)
+
+
+def test_frames_that_the_model_left_alone_are_not_touched() -> None:
+    """The anatomical fit looks at the whole clip, and would turn bones a little in all frames."""
+    armature = playing()
+    pose, other = taken(armature), changed(taken(armature), .5)
+    data = pose.data.copy()
+    data[10:20] = other.data[10:20]
+    before = seen(armature, RANGE)
+    refined = replace(pose, data=data)
+    plain = corrections(skeleton(armature), pose, replace(pose, data=np.where(data == pose.data, data + 1e-4, data)),
+                        "anatomical")
+    np.testing.assert_array_equal(plain.turns[:10], np.broadcast_to(np.eye(3), plain.turns[:10].shape))
+    write(armature, pose, refined, mode="anatomical")
+    after = seen(armature, RANGE)
+    np.testing.assert_allclose(after[[*range(10), *range(20, LAST)]], before[[*range(10), *range(20, LAST)]], atol=1e-6)
+    assert degrees(axes_of(after[10:20]), axes_of(before[10:20])).max() > 5
+
+
+def test_modifiers_of_curves_that_become_keys_are_told() -> None:
+    armature = playing()
+    for curve in keys.curves(*keys.assigned(armature)):
+        if "upper_arm" in curve.data_path:
+            curve.modifiers.new("CYCLES")
+    pose = taken(armature)
+    (note,) = notes_of(write(armature, pose, changed(pose)))
+    assert "2 bones (upper_arm.L …)" in note
+    assert "from frame 1 to 30" in note
