@@ -8,6 +8,7 @@ import bpy
 from bpy.props import StringProperty
 from bpy_extras.io_utils import ExportHelper, ImportHelper
 
+from ..errors import AddonError
 from ..rigs.map_files import load_map, save_map
 from ..rigs.match import match
 from ..solver.skeleton import ROLES
@@ -105,6 +106,8 @@ class POSEDIFFUSION_OT_load_map(_OfArmature, bpy.types.Operator, ImportHelper):
         path = Path(bpy.path.abspath(self.filepath))
         bones = load_map(path)
         there = {role: bone for role, bone in bones.items() if bone in armature.data.bones}
+        if not there:
+            raise AddonError(f'none of the bones of {path.name} is in "{armature.name}": choose the map of this rig')
         missing = sorted(bone for bone in bones.values() if bone not in armature.data.bones)
         notes = [f'"{armature.name}" has no bone {", ".join(missing[:5])}' + (" …" if len(missing) > 5 else "")]
         set_map(armature, there, path.stem)

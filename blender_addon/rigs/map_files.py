@@ -60,7 +60,7 @@ def load_map(path: str | os.PathLike[str]) -> dict[str, str]:
     if len(content) > LARGEST:
         raise AddonError(f"{source} is too large for a bone map: choose a file that Save map wrote")
     try:
-        data = json.loads(content.decode("utf-8"))
+        data = json.loads(content.decode("utf-8-sig"))  # editors on Windows write a mark before it
     except (ValueError, RecursionError) as error:
         raise AddonError(f"{source} is not a bone map (no JSON): choose a file that Save map wrote") from error
     if not isinstance(data, dict) or data.get("kind") != KIND or not isinstance(data.get("bones"), dict):

@@ -105,3 +105,14 @@ def test_needs_an_armature(addon: ModuleType) -> None:
     """Buttons are greyed without."""
     for name in ("match_bones", "clear_map", "save_map", "load_map"):
         assert not getattr(bpy.ops.pose_diffusion, name).poll()
+
+
+def test_map_of_another_rig_is_refused(signer: bpy.types.Object, tmp_path: Path) -> None:
+    """The map that was there stays."""
+    from blender_addon.rigs.map_files import save_map
+    from blender_addon.rigs.maps import MAPS
+    save_map(tmp_path / "mixamo.json", MAPS["Mixamo"])
+    bpy.ops.pose_diffusion.match_bones()
+    with pytest.raises(RuntimeError, match="none of the bones of mixamo.json"):
+        bpy.ops.pose_diffusion.load_map(filepath=str(tmp_path / "mixamo.json"))
+    assert len(target.bones_of(signer).bones) == 43

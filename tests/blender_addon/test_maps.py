@@ -70,3 +70,11 @@ def test_what_is_no_map_is_refused_by_name(tmp_path: Path, content: bytes, says:
 def test_a_map_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AddonError, match="cannot be read"):
         load_map(tmp_path / "none.json")
+
+
+def test_a_map_edited_on_windows_is_loaded(tmp_path: Path) -> None:
+    """Its editor writes a byte order mark."""
+    save_map(tmp_path / "map.json", {"head": "Head"})
+    edited = b"\xef\xbb\xbf" + (tmp_path / "map.json").read_bytes().replace(b"\n", b"\r\n")
+    (tmp_path / "map.json").write_bytes(edited)
+    assert load_map(tmp_path / "map.json") == {"head": "Head"}
