@@ -66,8 +66,9 @@ def test_opposite_directions_swing_half_a_turn() -> None:
 
 @given(vectors, vectors)
 def test_a_frame_is_a_rotation_along_its_first_direction(y: np.ndarray, across: np.ndarray) -> None:
-    across = np.where((degrees_between(y, across) % 180 < 1)[:, None], np.roll(y, 1, -1) + [.5, -.7, .3], across)
-    across = np.where((degrees_between(y, across) % 180 < 1)[:, None], [1.0, -2, .4], across)
+    for other in (np.roll(y, 1, -1) + [.5, -.7, .3], np.array([1.0, -2, .4])):
+        apart = degrees_between(y, across)
+        across = np.where((np.minimum(apart, 180 - apart) < 1)[:, None], other, across)
     made = frame(y, across)
     np.testing.assert_allclose(np.linalg.det(made), 1, atol=1e-6)
     np.testing.assert_allclose(made[..., 1], unit(y), atol=1e-9)
