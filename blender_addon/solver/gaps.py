@@ -15,8 +15,7 @@ def smooth(values: np.ndarray, seen: np.ndarray, deviation: float) -> np.ndarray
     """A parabola over time through what was seen around each frame, with Gaussian weights.
 
     Local quadratic regression (Cleveland 1979, without its robust weights; of even steps a Savitzky-Golay filter). A
-    Gaussian mean cuts the corners of fast movement: for the same shaking that it takes out it moves points three times
-    as far.
+    Gaussian mean cuts the corners of fast movement, and signing is fast.
 
     Parameters
     ----------
