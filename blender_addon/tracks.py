@@ -132,7 +132,7 @@ def _read(pose: PoseFile, reading: Reading) -> _Read:
     """Find the known points by name and check them."""
     frames, people, points, dimensions = pose.data.shape
     if not 0 <= reading.person < people:
-        raise AddonError(f"there is no person {reading.person + 1}: the file has {people}. Choose another person")
+        raise AddonError(f"there is no person {reading.person}: the file has {people}, counted from 0. Choose another")
     if not frames:
         raise AddonError("the file has no frame: there is nothing to animate")
     names = [(component.name, point) for component in pose.components for point in component.points]
@@ -160,7 +160,7 @@ def _read(pose: PoseFile, reading: Reading) -> _Read:
             hips = joint.startswith("hip")
             seen[:, i] &= (out < (0 if hips else OUTSIDE)) & (confidence[:, i] > (HIP_VISIBILITY if hips else 0))
     if not seen.any():
-        raise AddonError(f"person {reading.person + 1} was never seen: there is nothing to animate")
+        raise AddonError(f"person {reading.person} was never seen: there is nothing to animate")
     if reading.mirrored:
         values[..., 0] *= -1
     return _Read({joint: i for i, joint in enumerate(joints)}, np.where(seen[..., None], values, 0.0), seen,

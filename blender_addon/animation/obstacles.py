@@ -10,6 +10,7 @@ import bpy
 from ..errors import AddonError
 from . import keys
 
+UNEVEN = .01  # by how much a scale differs between a bone's axes
 PREVIEW = "pose_diffusion_preview"  # custom property of actions that are shown for a while only
 
 
@@ -53,15 +54,19 @@ def still(armature: bpy.types.Object, bones: Sequence[str]) -> list[str]:
 
 def reason(armature: bpy.types.Object, bones: Iterable[str]) -> str:
     """Why bones may not follow: the likeliest cause that is found, and what to do."""
-    chosen = set(bones)
+    chosen = list(bones)
     if found := layering(armature):
         return found[0]
     for name in chosen:
         for constraint in armature.pose.bones[name].constraints:
             if not constraint.mute and constraint.influence > 0:
                 return f"bone {name} has the constraint {constraint.name}: mute it or set its influence to 0"
-    if driven := chosen & bones_of(curve.data_path for curve in _drivers(armature)):
+    if driven := set(chosen) & bones_of(curve.data_path for curve in _drivers(armature)):
         return f"bone {sorted(driven)[0]} has a driver on its rotation: remove it"
+    for name in chosen:
+        for above in (armature.pose.bones[name], *armature.pose.bones[name].parent_recursive):
+            if max(above.scale) - min(above.scale) > UNEVEN:
+                return f"bone {above.name} is scaled unevenly, which bends what hangs on it: clear its scale (Alt S)"
     return "another add-on, a constraint or a control rig may hold them; a generated Rigify rig needs its own bone map"
 
 

@@ -87,7 +87,7 @@ def write(context: bpy.types.Context, armature: bpy.types.Object, motion: Motion
     notes = notes_of(action)
     scene.pose_diffusion.last_used = armature.name
     scene.frame_set(int(start))
-    if fitted:  # Space plays the take, and not much else
+    if fitted and action.frame_range[1] >= scene.frame_start:  # Space plays the take, and not much else
         scene.frame_end = scene.pose_diffusion.fitted_end = max(scene.frame_start, math.ceil(action.frame_range[1]))
     if len(found.bones) < FEW_ROLES:
         notes += f'only {len(found.bones)} bones of "{armature.name}" are driven: see Bone map',

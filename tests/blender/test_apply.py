@@ -282,6 +282,14 @@ def test_bones_that_do_not_follow_are_named() -> None:
     assert "Copy Rotation" in note
 
 
+def test_an_uneven_scale_is_told() -> None:
+    """What hangs on such a bone is sheared, whatever its rotation."""
+    armature = signer()
+    armature.pose.bones["upper_arm.L"].scale = (1, 2, 1)
+    (note,) = notes_of(apply(armature, signed(skeleton(armature), FRAMES)))
+    assert "bone upper_arm.L is scaled unevenly" in note
+
+
 def hold_all(armature: bpy.types.Object) -> None:
     constrained(armature, *(bone.name for bone in armature.pose.bones))
 

@@ -251,3 +251,13 @@ def test_undo_is_one_step(file: Path) -> None:
     for operator in import_operators.CLASSES:
         if issubclass(operator, bpy.types.Operator):
             assert "UNDO" in operator.bl_options
+
+
+def test_a_take_before_the_scene_leaves_the_scenes_end(lexicon_files: list[Path]) -> None:
+    """A scene of one frame would play nothing."""
+    scene = bpy.context.scene
+    scene.frame_set(-60)
+    scene.pose_diffusion.begin = "CURRENT"
+    assert bpy.ops.pose_diffusion.import_pose(filepath=str(lexicon_files[0])) == {"FINISHED"}
+    assert bpy.context.object.animation_data.action.frame_range[1] < 0
+    assert scene.frame_end == 250

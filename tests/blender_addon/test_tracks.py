@@ -136,9 +136,9 @@ def test_the_right_person_is_read(file: PoseFile) -> None:
     two = replace(file, data=np.concatenate([nobody[0], file.data], 1),
                   confidence=np.concatenate([nobody[1], file.confidence], 1))
     same(tracks(file), tracks(two, Reading(person=1)))
-    with pytest.raises(AddonError, match="person 1 was never seen"):
+    with pytest.raises(AddonError, match="person 0 was never seen"):
         tracks(two)
-    with pytest.raises(AddonError, match="no person 3: the file has 2"):
+    with pytest.raises(AddonError, match="no person 2: the file has 2, counted from 0"):
         tracks(two, Reading(person=2))
 
 
