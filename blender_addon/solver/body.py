@@ -99,7 +99,9 @@ def _head(points: Points) -> np.ndarray | None:
 def arm(points: Points, skeleton: Skeleton, side: str, chest: np.ndarray, reach: bool) -> dict[str, np.ndarray]:
     """Upper arm and forearm: the elbow is a hinge, so that its plane says how the upper arm is rolled."""
     shoulder, elbow, wrist = (f"{joint}.{side}" for joint in ("shoulder", "elbow", "wrist"))
-    if not points.has(shoulder, elbow) or f"upper_arm.{side}" not in skeleton.roles:
+    if f"upper_arm.{side}" not in skeleton.roles:
+        return _forearm(points, skeleton, side, chest)
+    if not points.has(shoulder, elbow):
         return {}
     upper = points.at[elbow] - points.at[shoulder]
     rest_upper = direction(skeleton, "upper_arm", side)
@@ -118,6 +120,15 @@ def arm(points: Points, skeleton: Skeleton, side: str, chest: np.ndarray, reach:
         if f"forearm.{side}" in skeleton.roles:
             turns["forearm"] = swung(turns["upper_arm"], direction(skeleton, "forearm", side), lower)
     return {f"{role}.{side}": turned for role, turned in turns.items()}
+
+
+def _forearm(points: Points, skeleton: Skeleton, side: str, chest: np.ndarray) -> dict[str, np.ndarray]:
+    """The forearm of an arm that begins at the elbow."""
+    role, elbow, wrist = (f"{name}.{side}" for name in ("forearm", "elbow", "wrist"))
+    if role not in skeleton.roles or not points.has(elbow, wrist):
+        return {}
+    lower = points.at.get(f"hand.{side}", points.at[wrist]) - points.at[elbow]
+    return {role: swung(chest, direction(skeleton, "forearm", side), lower)}
 
 
 def _rolled(swung_arm: np.ndarray, upper: np.ndarray, lower: np.ndarray, axis: np.ndarray) -> np.ndarray:

@@ -35,8 +35,12 @@ def direction(skeleton: Skeleton, role: str, side: str) -> np.ndarray:
 
 
 def hinge(skeleton: Skeleton, side: str) -> np.ndarray:
-    """`(3,)`: the axis of the elbow, square to the upper arm: the rest arm's, or that of a forearm raised forwards."""
-    upper = direction(skeleton, "upper_arm", side)
+    """`(3,)`: the axis of the elbow, square to the upper arm: the rest arm's, or that of a forearm raised forwards.
+
+    An arm that begins at the elbow is taken to be straight.
+    """
+    first = "upper_arm" if f"upper_arm.{side}" in skeleton.roles else "forearm"
+    upper = direction(skeleton, first, side)
     lower = direction(skeleton, "forearm", side) if f"forearm.{side}" in skeleton.roles else upper
     axis = np.cross(upper, lower)
     if np.linalg.norm(axis) < STRAIGHT:

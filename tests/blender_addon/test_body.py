@@ -135,6 +135,15 @@ def test_the_chest_turns_with_the_shoulders() -> None:
     assert degrees_between(made[:, arms[0]] - made[:, arms[1]], heads[:, arms[0]] - heads[:, arms[1]]).max() < .01
 
 
+@pytest.mark.parametrize("mode", ["follow", "anatomical"])
+def test_arms_that_begin_at_the_elbow_point_where_whole_arms_do(mode: str) -> None:
+    whole, _, seen = truth(2, frames=20)
+    arms = upper_body(without=[f"{role}.{side}" for side in SIDES for role in ("shoulder", "upper_arm")])
+    roles = [f"{role}.{side}" for side in SIDES for role in ("forearm", "hand", "index.1", "pinky.3")]
+    wanted, made = (directions(one, solve(seen, one, Solving(mode=mode, smoothing=0)), roles) for one in (whole, arms))
+    assert degrees_between(made, wanted).max() < .01
+
+
 def test_the_pelvis_turns_with_hips_that_were_seen_and_rests_without() -> None:
     skeleton = upper_body()
     still = exact_tracks(skeleton, {}, FRAMES, hips=True)
