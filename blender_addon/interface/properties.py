@@ -59,6 +59,10 @@ RANGES = (
     ("SCENE", "Scene", "From the start to the end of the scene"),
     ("CUSTOM", "Frames", "The frames you give"),
 )
+REFINED = (
+    ("TAKE", "Take", "What the armature does now, also by hand. Only what the model changes is changed"),
+    ("FILE", "Loaded file", "The .pose file that was loaded last onto it: for captures that shake or lose hands"),
+)
 BEGINNINGS = (
     ("SCENE", "Start of the scene", "New takes begin at the first frame of the scene"),
     ("CURRENT", "Current frame", "New takes begin at the current frame"),
@@ -116,6 +120,7 @@ class PoseDiffusionScene(bpy.types.PropertyGroup):
     first_pose_file: StringProperty(name="File", subtype="FILE_PATH", maxlen=1024,
                                     description="A .pose file whose first frame is the first pose")
 
+    refine_from: EnumProperty(name="From", items=REFINED, description="What is refined")
     refine_steps: IntProperty(
         name="Steps", default=1, min=1, max=MOST_STEPS, soft_max=50,
         description="1 is the most probable movement: the smallest error. More draw a sample: rougher, as real "

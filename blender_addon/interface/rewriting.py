@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import bpy
 
+from .. import posefile
 from ..animation.apply import notes_of
 from ..animation.correction import Correction, corrections
 from ..animation.take import keypoints_of
@@ -18,7 +20,7 @@ from ..solver.skeleton import FINGERS
 from . import signing, span
 from .run import Outcome, Request, Work
 from .target import Target, bones_of, found, needed_armature, target_of
-from .wanted import OWN, bones_to_read, reading_arguments, ready, sampling_arguments
+from .wanted import OWN, bones_to_read, reading_arguments, ready, sampling_arguments, signed
 
 CONTEXT_FRAMES = 64  # around what is signed anew: as much as the model looks at
 SIDES = {"L": "LEFT", "R": "RIGHT"}
@@ -55,21 +57,37 @@ class Rewrite:
 
 
 def refine(context: bpy.types.Context) -> Request:
-    """Correct a take.
+    """Correct a take, or the file that was loaded.
 
     Raises
     ------
     AddonError
-        If there is no take, or no such frames in it.
+        If there is no take, no such frames in it, or no file.
     """
     armature, settings = needed_armature(context), context.scene.pose_diffusion
+    arguments = {"steps": settings.refine_steps, "strength": settings.strength, "seed": settings.seed}
+    if settings.refine_from == "FILE":
+        return _refine_file(context, armature, arguments)
     parts = sorted(settings.refine_parts)
     if not parts:
         raise AddonError("no part is chosen to be refined: choose body, left hand or right hand")
     roles = [role for part in parts for role in (BODY_ROLES if part == "BODY" else HAND_ROLES[part[0]])]
-    arguments = {"steps": settings.refine_steps, "strength": settings.strength, "seed": settings.seed}
     rewrite = _rewrite(context, armature, span.chosen(context, armature), roles, "refined")
     return _request(rewrite, armature, "refine", "Refine", arguments)
+
+
+def _refine_file(context: bpy.types.Context, armature: bpy.types.Object, arguments: dict[str, object]) -> Request:
+    """Correct the keypoints of the file themselves: there the model sees a capture's own jitter and lost hands."""
+    if not armature.pose_diffusion.source:
+        raise AddonError(f'no .pose was loaded onto "{armature.name}": choose to refine the take')
+    ready(armature)
+    path = Path(bpy.path.abspath(armature.pose_diffusion.source))
+    pose, reading = posefile.read(path), signing.reading_of(context.scene)
+    start = float(span.whole(armature)[0])
+    solving = partial(signed, target=target_of(armature), name=f"{path.stem[:50]} refined", start=start,
+                      reading=reading, of_file=True)
+    return Request(f'Refine "{path.name}"', "refine", arguments, {"pose": pose}, target_of(armature), solving, start,
+                   reading)
 
 
 def regenerate(context: bpy.types.Context) -> Request:

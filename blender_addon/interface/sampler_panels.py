@@ -101,11 +101,13 @@ class POSEDIFFUSION_PT_refine(Sidebar, bpy.types.Panel):
         settings = context.scene.pose_diffusion
         column = _columns(self.layout)
         column.prop(settings, "strength")
+        column.row().prop(settings, "refine_from", expand=True)
         column.prop(settings, "refine_steps")
         if settings.refine_steps > 1:
             _seed(column, settings)
-        column.prop(settings, "refine_parts")
-        _frames(column, settings)
+        if settings.refine_from == "TAKE":
+            column.prop(settings, "refine_parts")
+            _frames(column, settings)
         _button(self.layout, context, "refine", "SMOOTHCURVE")
 
 

@@ -162,6 +162,7 @@ def load(context: bpy.types.Context, paths: list[Path],
         own = sign(context, armature, pose, name=path.stem, start=start_of(scene), reading=reading, solving=solving)
         notes += [f"{path.name}: {note}" for note in own] if len(paths) > 1 else own
     armature.pose_diffusion.source = str(paths[-1])
+    scene.pose_diffusion.refine_from = "FILE"
     what = f'"{paths[0].name}"' if len(paths) == 1 else f"{len(paths)} files, each as an action,"
     return f'{what} loaded onto "{armature.name}": press Space to play', tuple(notes)
 

@@ -92,27 +92,31 @@ def generate(context: bpy.types.Context) -> Request:
         ready(armature)
     start, name = float(signing.start_of(scene)), _action_name(text)
     reading = {"ARMATURE": OWN, "NONE": AVERAGE, "FILE": Reading()}[settings.first_pose]
-    solving = partial(_signed, target=target_of(armature), name=name, start=start, reading=reading)
+    solving = partial(signed, target=target_of(armature), name=name, start=start, reading=reading)
     return Request(f'Generate "{name}"', "generate", arguments, inputs, target_of(armature), solving, start, reading,
                    was)
 
 
-def _signed(context: bpy.types.Context, pose: PoseFile, *, target: Target, name: str, start: float,
-            reading: Reading) -> Work:
-    """Keypoints as a take of an armature."""
+def signed(context: bpy.types.Context, pose: PoseFile, *, target: Target, name: str, start: float, reading: Reading,
+           of_file: bool = False) -> Work:
+    """Keypoints as a new take of an armature; `of_file` if they are those of the loaded file, refined."""
     armature = found(target)
     skeleton, how = signing.skeleton_for(armature, bones_of(armature)), signing.solving_of(context.scene)
 
     def work() -> Writing:
         motion = solve(tracks(pose, reading), skeleton, how)
-        return partial(_write, target=target, motion=motion, name=name, start=start)
+        return partial(_write, target=target, motion=motion, name=name, start=start, of_file=of_file)
 
     return work
 
 
-def _write(context: bpy.types.Context, *, target: Target, motion: Motion, name: str, start: float) -> Outcome:
+def _write(context: bpy.types.Context, *, target: Target, motion: Motion, name: str, start: float,
+           of_file: bool) -> Outcome:
     armature = found(target)
     notes = signing.write(context, armature, motion, name=name, start=start)
+    if of_file:
+        return f'"{name}" is made of the loaded file; the action before is kept', notes
+    context.scene.pose_diffusion.refine_from = "TAKE"
     return f'"{name}" is signed by "{armature.name}": press Space to play', notes
 
 

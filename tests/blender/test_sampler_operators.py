@@ -199,6 +199,37 @@ def test_refine_changes_a_take_a_little() -> None:
     assert max(np.linalg.norm(head(frame, "hand.R") - before[frame - 1]) for frame in range(1, end + 1)) < 1e-3
 
 
+def test_refine_corrects_the_loaded_file(real_bytes: bytes, tmp_path: Path, results: list[bytes]) -> None:
+    """The package's own result, on the armature: a capture's jitter is in its points, not in bones made of them."""
+    pose = Pose.read(real_bytes)
+    shaken = np.random.default_rng(0).normal(0, 3, pose.body.data.shape) * [1, 1, 0]
+    pose.body.data = pose.body.data + shaken.astype(np.float32) * (pose.body.confidence > 0)[..., None]
+    with open(tmp_path / "shaky.pose", "wb") as file:
+        pose.write(file)
+    settings().mode, settings().smoothing = "follow", 0
+    bpy.ops.pose_diffusion.import_pose(filepath=str(tmp_path / "shaky.pose"))
+    assert settings().refine_from == "FILE"
+    old, end = take(), take_end()
+    before = np.array([head(frame, "hand.R") for frame in range(1, end)])
+    assert bpy.ops.pose_diffusion.refine() == {"FINISHED"}
+    expected = pose_diffusion.refine(Pose.read((tmp_path / "shaky.pose").read_bytes()))
+    np.testing.assert_array_equal(Pose.read(results[-1]).body.data.data, expected.body.data.data)
+    assert take() != old
+    assert old.use_fake_user
+    after = np.array([head(frame, "hand.R") for frame in range(1, end)])
+    shaking = [np.linalg.norm(np.diff(path, 2, axis=0)[:, [0, 2]], axis=-1).mean() for path in (before, after)]
+    assert shaking[1] < .8 * shaking[0]
+
+
+def test_refine_of_a_file_needs_one() -> None:
+    """A generated take has none."""
+    bpy.ops.pose_diffusion.generate()
+    assert settings().refine_from == "TAKE"
+    settings().refine_from = "FILE"
+    with pytest.raises(RuntimeError, match="no .pose was loaded"):
+        bpy.ops.pose_diffusion.refine()
+
+
 def test_regenerate_a_hand_in_some_frames() -> None:
     """Only this hand moves, only there."""
     bpy.ops.pose_diffusion.generate()
