@@ -226,7 +226,10 @@ class PoseDiffusion:
         sigmas = karras_sigmas(steps, SIGMA_MIN, SIGMA_MAX, RHO).to(self.device)
         guided = condition is not None and guidance != 1.0
         heard = None if condition is None else condition.to(self.device)
-        reader = Reader(self.denoiser, obs, heard, guided, SIGMA_MAX)
+        try:
+            reader = Reader(self.denoiser, obs, heard, guided, SIGMA_MAX)
+        except ValueError as error:
+            raise ModelError(str(error)) from error
         denoise = classifier_free(reader.denoise, guidance if guided else 1.0, guidance_interval)
         if energy is not None:
             denoise = guide(denoise, energy, energy_scale, to_points=reader.points)

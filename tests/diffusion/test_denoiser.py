@@ -9,9 +9,10 @@ from torch import Tensor
 
 from pose_diffusion.clip import encode
 from pose_diffusion.diffusion.candidates import CANDIDATES, Start, average, start
+from pose_diffusion.diffusion.choosing import OBSERVED, STRANGERS
 from pose_diffusion.diffusion.condition import Condition
 from pose_diffusion.diffusion.config import DenoiserConfig, checked_config
-from pose_diffusion.diffusion.denoiser import OBSERVED, STRANGERS, Denoiser, Encoded
+from pose_diffusion.diffusion.denoiser import Denoiser, Encoded
 from pose_diffusion.diffusion.schedule import c_skip
 from pose_diffusion.layout import BODY, HOLISTIC
 from tests.models import TINY, observe, random_network
