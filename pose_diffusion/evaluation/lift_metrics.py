@@ -54,7 +54,7 @@ def measure(xyz: np.ndarray, camera: Camera, trial: Trial) -> Measured:
     xyz : np.ndarray
         `(H, T, 17, 3)` in the camera's frame, metres, root included.
     camera : Camera
-        The method's: the given one, or its estimate.
+        The method's: the given one, or its estimate, which may be another one for each hypothesis.
     trial : Trial
         The truth.
 
@@ -71,7 +71,7 @@ def measure(xyz: np.ndarray, camera: Camera, trial: Trial) -> Measured:
         * `PA one`, `PA mean`, `PA best N`: after the best similarity transform of each frame
         * `scaled mean`: of the mean, relative, after one scale for the sequence, as the picture does not tell it
         * `placed mean`: not relative, after one scale about the camera, which leaves the picture as it is
-        * `size`: that scale, as a factor over or under 1, absolute value of its logarithm (no unit)
+        * `too large`: minus the logarithm of that scale: above 0 where bodies are too large; `size`: its absolute value
         * `hidden mean`: relative, of the mean, hidden joints only
         * `velocity`: error of the velocity (MPJVE) in mm/frame at 25 fps, of the hypotheses
         * `reprojection`: pixels from where seen joints were observed, of the hypotheses
@@ -93,7 +93,7 @@ def measure(xyz: np.ndarray, camera: Camera, trial: Trial) -> Measured:
         "PA mean": _one(_distance(procrustes(middle, truth), truth).mean()),
         "scaled mean": _one(_distance(scale * middle, truth).mean()),
         "placed mean": _one(_distance(size * xyz.mean(0), trial.truth).mean()),
-        "size": _one(abs(np.log(max(size, 1e-6)))),
+        "size": _one(abs(np.log(max(size, 1e-6)))), "too large": _one(-np.log(max(size, 1e-6))),
         "hidden mean": _mean(_distance(middle, truth), ~trial.seen),
     }  # yapf: disable
     pixels = _pixels(xyz, camera)
@@ -129,9 +129,8 @@ def _scale(points: np.ndarray, truth: np.ndarray) -> float:
 
 
 def _pixels(xyz: np.ndarray, camera: Camera) -> np.ndarray:
-    points = torch.from_numpy(np.ascontiguousarray(xyz, np.float32)).flatten(0, 1)[None]
     with torch.no_grad():
-        return project(camera, points)[0].unflatten(0, xyz.shape[:2]).numpy()
+        return project(camera, torch.from_numpy(np.ascontiguousarray(xyz, np.float32))).numpy()
 
 
 def procrustes(points: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -203,7 +202,8 @@ def calibration_error(within: np.ndarray, frames: np.ndarray, weights: np.ndarra
 
     Per joint, m is the median of the hypotheses, e_h = |x_h - m| and e = |truth - m|; F(q) is the share of all frames
     with e below the q-quantile of e_h; the error is the mean over q = 0, .05, ..., 1 of |median over the joints of F(q)
-    - q|. A perfect sampler has .034 with 20 hypotheses, .014 with 50 and .003 with 200, as the quantiles of few fall short.
+    - q|. A perfect sampler has .034 with 20 hypotheses, .014 with 50 and .003 with 200, as the quantiles of few fall
+    short.
 
     Parameters
     ----------
