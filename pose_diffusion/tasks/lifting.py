@@ -74,6 +74,10 @@ class Flat:
     turn: Tensor
     depth: Tensor
 
+    def of(self, frames: slice) -> Flat:
+        """Some of the frames."""
+        return Flat(*(value[:, frames] for value in vars(self).values()))
+
     def observation(self, fps: float, valid: Tensor | None = None) -> Observation:
         """For a network; `valid` ``(B, T)`` is False on padding."""
         batch, frames = self.depth.shape

@@ -60,16 +60,33 @@ class View:
 
     def of(self, frames: slice) -> View:
         """Some of its frames."""
+        return self.at(torch.arange(self.points.shape[-3])[frames])
+
+    def at(self, frames: Tensor) -> View:
+        """Its frames in another order, ``(T,)`` int."""
+        frames = frames.to(self.points.device)
         spread = self.spread
         if isinstance(spread, Tensor):
             over = spread.ndim - (2 if _is_covariance(spread) else 0)
-            time = over - 2  # of (..., T, 17); a tensor of less axes is the same for all frames
-            spread = spread[(slice(None), ) * time + (frames, )] if time >= 0 and spread.shape[time] > 1 else spread
+            if over >= 2 and spread.shape[over - 2] > 1:  # of less axes, or one frame, it is the same for all
+                spread = spread.index_select(over - 2, frames)
         heatmaps = self.heatmaps
         if heatmaps is not None:
-            heatmaps = replace(heatmaps, likelihood=heatmaps.likelihood[..., frames, :, :, :])
-        return replace(self, points=self.points[..., frames, :, :], confidence=self.confidence[..., frames, :],
-                       spread=spread, heatmaps=heatmaps)
+            heatmaps = replace(heatmaps, likelihood=heatmaps.likelihood.index_select(-4, frames))
+        return replace(self, points=self.points.index_select(-3, frames), spread=spread, heatmaps=heatmaps,
+                       confidence=self.confidence.index_select(-2, frames))
+
+    def to(self, device: torch.device | str) -> View:
+        """On another device."""
+        heatmaps, camera = self.heatmaps, self.camera
+        if heatmaps is not None:
+            heatmaps = replace(heatmaps, likelihood=heatmaps.likelihood.to(device), origin=heatmaps.origin.to(device))
+        if camera is not None:
+            camera = replace(camera, **{name: value.to(device) for name, value in vars(camera).items()
+                                        if value is not None})
+        spread = self.spread.to(device) if isinstance(self.spread, Tensor) else self.spread
+        return replace(self, points=self.points.to(device), confidence=self.confidence.to(device), spread=spread,
+                       heatmaps=heatmaps, camera=camera)
 
 
 def _is_covariance(spread: float | Tensor) -> bool:
@@ -95,7 +112,10 @@ def batched(view: View) -> View:
 
 def camera_of(view: View) -> Camera:
     """The view's camera, supposed where it is not known."""
-    return view.camera if view.camera is not None else supposed_camera(view.size)
+    if view.camera is not None:
+        return view.camera
+    camera = supposed_camera(view.size)
+    return replace(camera, **{name: value.to(view.points) for name, value in vars(camera).items() if value is not None})
 
 
 def supposed_camera(size: tuple[float, float] | None) -> Camera:
