@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pose_diffusion.diffusion.candidates import CANDIDATES, FACE_CANDIDATES, Start, average, start
-from pose_diffusion.diffusion.filling import Observation, sides
+from pose_diffusion.diffusion.filling import Filler, Observation, sides
 from pose_diffusion.diffusion.gaussian import blank
 from pose_diffusion.diffusion.wiener import nothing
 from pose_diffusion.layout import BODY_POINTS, HAND_POINTS, Layout
@@ -95,7 +95,7 @@ class Choosing:
         return out.masked_fill((exact | ~begin.valid.unsqueeze(-1)).unsqueeze(-1), 0)  # nothing to find out there
 
     def look(self, network: Denoiser, begin: Start) -> tuple[Tensor, Tensor, Start]:
-        """Static inputs per frame, local statistics per point `(B, T, inner, LOCAL)`, and the last of the candidates."""
+        """Static inputs per frame, local statistics per point `(B, T, inner, LOCAL)`, and the last candidate."""
         n = network.inner
         mean = average(begin, n).unsqueeze(-2).expand(-1, begin.candidates.shape[1], -1, -1, -1)
         begin = replace(begin, candidates=torch.cat([begin.candidates, mean], dim=-2))
@@ -135,18 +135,20 @@ class Choosing:
         return torch.cat([inner, torch.where(settled, begin.filled[:, :, network.inner:], smoothed)], dim=2), weights
 
     def expect(self, network: Denoiser, x: Tensor, begin: Start, spread: Tensor) -> tuple[Tensor, Tensor]:
-        """Expected errors of the points, the face's all alike, and from these those of the features: what is wrong
-        with a point may be wrong with its anchor.
-        """
-        inner, filler = network.inner, network.filler
+        """Expected errors of the points, the face's all alike, and from these those of the features."""
+        inner = network.inner
         error = F.softplus(network.error(x).float().view(len(x), -1, inner + 1) - 3)
         error = torch.cat([error[..., :-1], error[..., -1:].expand(-1, -1, len(network.layout) - inner)], dim=-1)
         error = error.masked_fill(begin.exact, 0)
-        told = error.detach()
-        anchor = torch.where(filler.has_anchor, told[..., filler.anchors], 0.)
-        own = torch.maximum(told**2 - anchor**2, (LEAST_OWN * told)**2).sqrt()
-        own = own * torch.where(begin.known, OBSERVED, STRANGERS)
-        return error, (PER_COORDINATE * own.unsqueeze(-1) / spread.clamp(min=1e-6)).clamp(.02, 3)
+        return error, doubt(network.filler, error.detach(), begin.known, spread)
+
+
+def doubt(filler: Filler, error: Tensor, known: Tensor, spread: Tensor) -> Tensor:
+    """The expected error of points as that of features: what is wrong with a point may be wrong with its anchor."""
+    anchor = torch.where(filler.has_anchor, error[..., filler.anchors], 0.)
+    own = torch.maximum(error**2 - anchor**2, (LEAST_OWN * error)**2).sqrt()
+    own = own * torch.where(known, OBSERVED, STRANGERS)
+    return (PER_COORDINATE * own.unsqueeze(-1) / spread.clamp(min=1e-6)).clamp(.02, 3)
 
 
 def _usual(network: Denoiser, size: Tensor, begin: Start) -> Tensor:

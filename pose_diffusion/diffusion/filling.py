@@ -7,6 +7,7 @@ is torch on batches, the same code in training and use.
 """
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -57,10 +58,14 @@ class Observation:
     axes: Tensor | None = None
     noise: Tensor | None = None
 
+    def map(self, function: Callable[[Tensor], Tensor]) -> Observation:
+        """The same function on every tensor."""
+        given: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: function(value) for name, value in given.items() if value is not None})
+
     def to(self, device: torch.device | str) -> Observation:
         """On another device."""
-        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Observation(**{name: None if value is None else value.to(device) for name, value in values.items()})
+        return self.map(lambda value: value.to(device))
 
 
 def path(points: Tensor) -> Tensor:

@@ -87,11 +87,15 @@ class Plain:
 
     @torch.no_grad()
     def start(self, network: Denoiser, observation: Observation) -> PlainStart:
-        """What is known of points and of features. A root that never moves in the data is where it always is."""
+        """What is known of points and of features.
+
+        A root that never moves in the data is exact wherever it was observed. Where it was not, the others are off by
+        as much as whoever supposed its place was wrong.
+        """
         tree, mean, std = network.tree, network.mean, network.std
         root = (~tree.has_anchor & (std == 0).all(-1)).unsqueeze(-1)
         told = observation.mask.unsqueeze(-1).expand(observation.xyz.shape)
-        told = root | (told if observation.axes is None else told & observation.axes)
+        told = told if observation.axes is None else told & observation.axes
         exact = root | (observation.exact & observation.mask).unsqueeze(-1)
         noise = network.level.expand(-1, 3) if observation.noise is None else observation.noise
         noise = noise.unsqueeze(-1) if noise.dim() == 3 else noise
