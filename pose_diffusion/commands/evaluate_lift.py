@@ -51,11 +51,11 @@ def make_parser() -> ArgumentParser:
     parser.add_argument("--hypotheses", type=PositiveInt, help="most hypotheses of a sequence")
     parser.add_argument("--part", type=str, default="test", help="test or tuning: which takes")
     parser.add_argument("--steps", type=PositiveInt, help="of the sampler")
+    parser.add_argument("--energy_steps", type=PositiveInt, help="inner steps towards low energy at each of these")
     parser.add_argument("--energy_scale", type=PositiveFloat, help="1 takes energies at their word")
     parser.add_argument("--told_px", type=PositiveFloat | None, help="what methods are told of the detector's noise, "
                                                                      "whatever it is (default: the true one)")
     parser.add_argument("--linear_windows", type=PositiveInt, help="motions that the linear prior is fitted to")
-    parser.add_argument("--linear_steps", type=PositiveInt, help="steps of each of its minimisations")
     parser.add_argument("--seed", type=NonNegativeInt, help="of everything that is drawn")
     parser.add_argument("--threads", type=PositiveInt, help="of the processor")
     return parser
@@ -112,17 +112,17 @@ def _methods(settings: Namespace, train: Sequence[Take], lengths: Sequence[int])
         raise ValueError(f"no method {', '.join(unknown)}: there are {', '.join(METHODS)}")
     out: dict[str, Method] = {}
     told: dict[str, Any] = {"told_px": settings.told_px}
-    guided = told | {"energy_scale": settings.energy_scale}
+    guided = told | {name: getattr(settings, name) for name in ("steps", "energy_steps", "energy_scale")}
     if set(OURS) & set(settings.methods):
         model = load_body_model(settings.model)
     for name in settings.methods:
         if name in OURS:
-            out[name] = lift_methods.network(model, lift_methods.MODES[name], steps=settings.steps, **guided)
+            out[name] = lift_methods.network(model, lift_methods.MODES[name], **guided)
         elif name == REGRESSION and settings.regression:
             out[name] = lift_methods.regression(load_body_model(settings.regression), **told)
         elif name == LINEAR:
             priors = lift_baselines.priors(train, lengths, settings.linear_windows, settings.seed)
-            out[name] = lift_methods.linear(priors, steps=settings.linear_steps, **guided)
+            out[name] = lift_methods.linear(priors, **guided)
     if not out:
         raise ValueError("there is nothing to measure: --methods names only the regression, and --regression no folder")
     return out

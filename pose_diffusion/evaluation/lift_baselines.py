@@ -1,13 +1,17 @@
-"""Lifting with a linear prior: what the same energy makes of a Gaussian instead of a network.
+"""Lifting with a linear prior: what the same energy and the same sampler make of a Gaussian instead of a network.
 
 Poses are principal components around their mean, fitted to the motions that the network is trained on, seen by the same
-random cameras. Hypotheses are *randomised maxima a posteriori* (Bardsley et al. 2014, "Randomize-then-optimize", SIAM
-J. Sci. Comput. 36): each starts from a draw of the prior, has noise of the detector's size added to its observation,
-and is the minimum of its own objective. For linear observations these are exact samples of the posterior.
+random cameras. The best denoiser of a Gaussian of unit variance is ``x / (1 + sigma ** 2)``; everything else is as with
+the network. For an observation that is linear in the pose the guided estimate is the exact posterior mean at every
+noise level, so that samples are exact, but for the number of steps.
+
+Two other ways to sample from this posterior did worse on the tuning takes: randomised maxima a posteriori (Bardsley et
+al. 2014) make bodies too large by a tenth and more, a Laplace approximation too small.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,12 +19,14 @@ from torch import Tensor
 
 from pose_diffusion.cameras import extent, random_cameras, to_camera
 from pose_diffusion.diffusion.energy import Energy, guide
+from pose_diffusion.diffusion.model import RHO, SIGMA_MAX, SIGMA_MIN
+from pose_diffusion.diffusion.sampler import sample
+from pose_diffusion.diffusion.schedule import karras_sigmas
 from pose_diffusion.evaluation.lift_cases import LONGEST, stretches
 from pose_diffusion.motion.augmentation import mirrored
 from pose_diffusion.motion.mocap import Take
 
 KEPT = .998  # of the variance
-EVERYTHING = 1e4  # a noise level at which `guide` trusts nothing but its prior of unit variance
 
 
 @dataclass(frozen=True)
@@ -89,24 +95,22 @@ def priors(takes: Sequence[Take], lengths: Sequence[int], count: int, seed: int)
     return out
 
 
-def hypotheses(prior: LinearPrior, energy: Callable[[Tensor], Energy], pixels: Tensor, spread: float, count: int,
-               seed: int, *, steps: int, scale: float = 1.) -> Tensor:
-    """Samples of the posterior of a linear prior under an energy of a picture.
+def hypotheses(prior: LinearPrior, energy: Energy, count: int, seed: int, *, steps: int, energy_steps: int,
+               scale: float = 1.) -> Tensor:
+    """Samples of the posterior of a linear prior under an energy.
 
     Parameters
     ----------
     prior : LinearPrior
-        Of the observation's number of frames.
+        Of the number of frames that the energy is of.
     energy : callable
-        From pixels ``(count, frames, 17, 2)``, one observation for each hypothesis, to their energy.
-    pixels : Tensor ``(frames, 17, 2)``
-        As observed.
-    spread : float
-        Std of the detector in pixels.
+        Of poses ``(count, frames, 17, 3)``.
     count, seed : int
         How many; fixes the draw.
     steps : int
-        Most steps of each minimisation (conjugate gradients).
+        Of the sampler.
+    energy_steps : int
+        Inner steps of each.
     scale : float
         Weight of the energy: 1 takes it at its word.
 
@@ -115,11 +119,8 @@ def hypotheses(prior: LinearPrior, energy: Callable[[Tensor], Energy], pixels: T
     Tensor ``(count, frames, 17, 3)``
         Relative to the pelvis, in the camera's frame.
     """
+    sigmas = karras_sigmas(steps, SIGMA_MIN, SIGMA_MAX, RHO)
+    guided = guide(lambda x, sigma: x / (1 + sigma**2), energy, scale, to_points=prior.points, steps=energy_steps)
     generator = torch.Generator().manual_seed(seed)
-    start = torch.randn(count, len(prior.parts), generator=generator)
-    noise = spread * torch.randn(count, *pixels.shape, generator=generator)
-    # With an estimate that is the draw itself, and nothing else known, the guided one minimises
-    # |z - draw| ** 2 / 2 + energy: the objective of randomise-then-optimise.
-    minimise = guide(lambda draw, sigma: draw, energy(pixels + noise), scale, to_points=prior.points,
-                     steps=steps)
-    return prior.points(minimise(start, torch.tensor(EVERYTHING)))
+    start = sigmas[0] * torch.randn(count, len(prior.parts), generator=generator)
+    return prior.points(deque(sample(guided, start, sigmas), maxlen=1).pop().state)

@@ -2,15 +2,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from pose_diffusion.cameras import Camera
-from pose_diffusion.diffusion.energy import Energy
 from pose_diffusion.diffusion.model import PoseDiffusion
 from pose_diffusion.evaluation import lift_baselines
 from pose_diffusion.evaluation.lift_baselines import LinearPrior
@@ -73,12 +71,12 @@ def view(trial: Trial, told_px: float | None = None) -> View:
                 camera=trial.camera, size=(int(width), int(height)))
 
 
-def network(model: PoseDiffusion, mode: Literal["energy", "conditioned", "both"], *, steps: int, energy_scale: float,
-            told_px: float | None) -> Method:
+def network(model: PoseDiffusion, mode: Literal["energy", "conditioned", "both"], *, steps: int, energy_steps: int,
+            energy_scale: float, told_px: float | None) -> Method:
     """The diffusion model in one of its modes."""
     def run(trial: Trial, hypotheses: int, seed: int) -> Estimate:
         lifted = lift_points([view(trial, told_px)], hypotheses=hypotheses, fps=FPS, mode=mode, steps=steps,
-                             energy_scale=energy_scale, seed=seed, model=model)
+                             energy_steps=energy_steps, energy_scale=energy_scale, seed=seed, model=model)
         return Estimate(lifted.xyz, lifted.camera)
 
     return Method(run)
@@ -94,7 +92,8 @@ def regression(model: PoseDiffusion, *, told_px: float | None) -> Method:
     return Method(run, draws=False)
 
 
-def linear(priors: Mapping[int, LinearPrior], *, steps: int, energy_scale: float, told_px: float | None) -> Method:
+def linear(priors: Mapping[int, LinearPrior], *, steps: int, energy_steps: int, energy_scale: float,
+           told_px: float | None) -> Method:
     """A linear prior with the same energy; for known cameras.
 
     Parameters
@@ -106,13 +105,9 @@ def linear(priors: Mapping[int, LinearPrior], *, steps: int, energy_scale: float
         told = view(trial, told_px)
         if told.camera is None:
             raise ValueError("the linear prior needs a known camera")
-
-        def energy(pixels: Tensor) -> Energy:
-            return lift_energy([replace(told, points=pixels)], fps=FPS)
-
-        points = lift_baselines.hypotheses(priors[len(trial.points)], energy, told.points, float(told.spread),
-                                           hypotheses, seed, steps=steps, scale=energy_scale)
-        root = lift_energy([told], fps=FPS).steady_root(points)
-        return Estimate((points + root[:, :, None]).numpy(), told.camera)
+        energy = lift_energy([told], fps=FPS)
+        points = lift_baselines.hypotheses(priors[len(trial.points)], energy, hypotheses, seed, steps=steps,
+                                           energy_steps=energy_steps, scale=energy_scale)
+        return Estimate((points + energy.steady_root(points)[:, :, None]).numpy(), told.camera)
 
     return Method(run, estimates_camera=False)

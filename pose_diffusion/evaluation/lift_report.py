@@ -26,9 +26,10 @@ SPREADS = {
 }  # yapf: disable
 OTHERS = {
     "hidden mean": "hidden joints, mean", "scaled mean": "mean, scale fitted", "placed mean": "mean, not relative",
-    "too large": "too large by (ln)", "size": "size off by (ln)", "velocity": "velocity", "reprojection": "reprojection (px)",
+    "too large": "too large by (ln)", "size": "size off by (ln)", "velocity": "velocity",
+    "reprojection": "reprojection (px)",
 }  # yapf: disable
-FINE = {"too large", "size", "cover 50", "cover 90", "cover 90 depth", "cover 90 seen", "cover 90 hidden"}  # shares, not millimetres
+FINE = {"too large", "size", *(name for name in SPREADS if name.startswith("cover"))}  # shares and factors, not millimetres
 NOTE = """Errors are in mm, over all 17 joints. *Relative* errors have the pelvis laid on the true one, nothing else.
 *One* is a hypothesis, *best of N* the expected least error of N hypotheses, one for the whole sequence; *per joint* it
 may be another one for every joint and frame. *J-Agg* takes for every joint and frame the hypothesis that the picture

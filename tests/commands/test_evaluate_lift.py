@@ -84,7 +84,7 @@ def test_every_method_is_measured_and_written(mocap: Path, untrained: Path, tmp_
     out = tmp_path / "out"
     code = main(["--config", "lift_quick", "--data", str(mocap), "--out", str(out), "--model", str(untrained),
                  "--regression", str(untrained), "--rows", str(ROWS).replace("'", '"'), "--sequences", "1",
-                 "--steps", "2", "--linear_windows", "300", "--linear_steps", "3"])
+                 "--steps", "2", "--linear_windows", "300", "--energy_steps", "3"])
     printed = capsys.readouterr()
     assert code == 0, printed.err
     text = (out / "lift.md").read_text(encoding="utf-8")

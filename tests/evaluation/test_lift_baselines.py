@@ -5,7 +5,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from pose_diffusion.diffusion.energy import Energy
 from pose_diffusion.evaluation.lift_baselines import fit, hypotheses, priors
 from tests.evaluation.lift_people import takes
 
@@ -31,32 +30,35 @@ def test_a_prior_has_the_mean_and_covariance_of_what_it_was_fitted_to() -> None:
 def test_hypotheses_are_samples_of_the_posterior_of_a_linear_observation() -> None:
     """Orthographic pictures of a Gaussian: mean and covariance of the posterior are known in closed form."""
     prior, spread = fit(gaussian(500), kept=.99999), .7
-    truth = prior.points(torch.tensor([[1., -1., .5]]))[0]
-    pixels = truth[..., :2]
+    pixels = prior.points(torch.tensor([[1., -1., .5]]))[0, ..., :2]
 
-    def energy(seen: Tensor) -> Energy:
-        return lambda points: ((points[..., :2] - seen) / spread).square().sum((1, 2, 3)) / 2
+    def energy(points: Tensor) -> Tensor:
+        return ((points[..., :2] - pixels) / spread).square().sum((1, 2, 3)) / 2
 
-    drawn = hypotheses(prior, energy, pixels, spread, 4000, 1, steps=12).flatten(1)
+    drawn = hypotheses(prior, energy, 4000, 1, steps=24, energy_steps=6).flatten(1)
     seen = prior.parts[..., :2].flatten(1)
     covariance = torch.linalg.inv(torch.eye(3) + seen @ seen.T / spread**2)
     mean = covariance @ seen @ (pixels - prior.mean[..., :2]).flatten() / spread**2
     parts = prior.parts.flatten(1)
     wanted = prior.mean.flatten() + mean @ parts
     std = (parts.T @ covariance @ parts).diagonal().sqrt()
-    assert ((drawn.mean(0) - wanted).abs() / std).max() < .1
-    assert torch.allclose(drawn.std(0) / std, torch.ones(51), atol=.06)
+    # Sampling begins at a noise of 20 stds, where a posterior 2 stds off is not quite forgotten yet.
+    assert ((drawn.mean(0) - wanted).abs() / std).max() < .15
+    assert torch.allclose(drawn.std(0) / std, torch.ones(51), atol=.1)
 
 
-def test_hypotheses_are_those_of_their_seed() -> None:
+def test_without_energy_hypotheses_are_the_prior_and_those_of_their_seed() -> None:
     prior = fit(gaussian(100))
 
-    def free(seen: Tensor) -> Energy:
-        return lambda points: 0 * points.sum((1, 2, 3))
+    def free(points: Tensor) -> Tensor:
+        return 0 * points.sum((1, 2, 3))
 
-    one, again, other = (hypotheses(prior, free, torch.zeros(1, 17, 2), 1., 3, seed, steps=1) for seed in (1, 1, 2))
+    one, again, other = (hypotheses(prior, free, 2000, seed, steps=24, energy_steps=1) for seed in (1, 1, 2))
     assert torch.equal(one, again)
     assert not torch.equal(one, other)
+    std = prior.parts.square().sum(0).sqrt()
+    assert ((one.mean(0) - prior.mean).abs() / std).max() < .1
+    assert torch.allclose(one.std(0), std, rtol=.1)
 
 
 def test_priors_of_motions_are_relative_to_the_pelvis() -> None:
