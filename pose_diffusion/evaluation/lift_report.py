@@ -29,7 +29,7 @@ OTHERS = {
     "too large": "too large by (ln)", "size": "size off by (ln)", "velocity": "velocity",
     "reprojection": "reprojection (px)",
 }  # yapf: disable
-FINE = {"too large", "size", *(name for name in SPREADS if name.startswith("cover"))}  # shares and factors, not millimetres
+FINE = {"too large", "size", *(name for name in SPREADS if name.startswith("cover"))}  # not millimetres
 NOTE = """Errors are in mm, over all 17 joints. *Relative* errors have the pelvis laid on the true one, nothing else.
 *One* is a hypothesis, *best of N* the expected least error of N hypotheses, one for the whole sequence; *per joint* it
 may be another one for every joint and frame. *J-Agg* takes for every joint and frame the hypothesis that the picture
