@@ -194,7 +194,8 @@ class PoseDiffusion:
     def sample(self, observation: Observation, *, steps: int = 1, seeds: Sequence[int] | None = None,
                guidance: float = 1.0, guidance_interval: tuple[float, float] = (0., math.inf),
                temperature: float = 1.0, condition: Condition | None = None, energy: Energy | None = None,
-               energy_scale: float = 1.0, energy_steps: int = 5) -> Iterator[Estimate]:
+               energy_scale: float = 1.0, energy_steps: int = 5,
+               energy_through: bool = False) -> Iterator[Estimate]:
         """Sample clips that agree with an observation: yields after every step.
 
         Parameters
@@ -220,6 +221,8 @@ class PoseDiffusion:
             Its weight.
         energy_steps : int
             Most inner steps towards low energy, at every step: the stiffer the energy, the more it takes.
+        energy_through : bool
+            Take the gradient of the energy through the network: much slower (see `energy.guide`).
 
         Yields
         ------
@@ -235,7 +238,9 @@ class PoseDiffusion:
             raise ModelError(str(error)) from error
         denoise = classifier_free(reader.denoise, guidance if guided else 1.0, guidance_interval)
         if energy is not None:
-            denoise = guide(denoise, energy, energy_scale, to_points=reader.points, steps=energy_steps)
+            std = reader.doubt if self.denoiser.config.reading == "plain" else 1.
+            denoise = guide(denoise, energy, energy_scale, to_points=reader.points, steps=energy_steps, std=std,
+                            through=energy_through)
         frames, points = obs.xyz.shape[1:3]
         seeds = list(seeds) if seeds is not None else [0] * len(obs.xyz)
         begin = torch.zeros_like(obs.xyz)

@@ -15,6 +15,7 @@ from pose_diffusion.diffusion.filling import Observation
 from pose_diffusion.diffusion.reading import AnyStart
 
 WINDOWS_AT_ONCE = 64
+LEAST_DOUBT = .01  # units of the state
 
 
 class Reader:
@@ -51,6 +52,11 @@ class Reader:
         pairs = zip(self.conditional, self.unconditional) if guided else ()
         self.both = [one.beside(other) for one, other in pairs]
         self.error = self.windows.join(torch.cat([encoded.error for encoded in self.conditional]))
+
+    @property
+    def doubt(self) -> Tensor:
+        """`(B, T, K, 3)` std of what is wrong with the posterior mean, in units of the state; above 0 everywhere."""
+        return self.windows.join(torch.cat([encoded.doubt for encoded in self.conditional])).clamp(min=LEAST_DOUBT)
 
     def points(self, u: Tensor) -> Tensor:
         """State `(B, T, K, 3)` to points in the units of the layout: shoulder widths, or metres for `body`."""
