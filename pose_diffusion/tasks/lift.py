@@ -4,87 +4,96 @@ from __future__ import annotations
 import math
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
-import torch
-from scipy.interpolate import CubicSpline
+from pose_format import Pose
 from torch import Tensor
 
-from pose_diffusion.cameras import Camera
 from pose_diffusion.diffusion.energy import Energy
 from pose_diffusion.diffusion.filling import Observation
 from pose_diffusion.diffusion.model import PoseDiffusion
-from pose_diffusion.diffusion.reprojection import Robust
+from pose_diffusion.diffusion.reprojection import Robust, student
 from pose_diffusion.diffusion.schedule import MAX_STEPS
 from pose_diffusion.motion.skeletons import BODY
-from pose_diffusion.tasks.lifting import Flat, LiftEnergy, flat_observation, lift_energy, turned, turned_back
-from pose_diffusion.tasks.views import View, batched, camera_of
+from pose_diffusion.tasks.camera_spec import CameraSpec
+from pose_diffusion.tasks.detections import picture_size, view_of
+from pose_diffusion.tasks.lift_walk import FPS, Mode, Settings, nothing_known, walk
+from pose_diffusion.tasks.lifted import Lifted, lifted_pose
+from pose_diffusion.tasks.views import View, batched
 
-Mode = Literal["both", "energy", "conditioned"]
+__all__ = ["CameraSpec", "Lifted", "Mode", "View", "lift", "lift_points", "lift_points_steps", "lift_steps",
+           "lifted_pose", "load_body_model", "sample"]
+
 Model = PoseDiffusion | str | os.PathLike[str] | None
 
 SHIPPED = Path(__file__).parent.parent / "weights_body"
 VARIABLE = "POSE_DIFFUSION_BODY_MODEL"
 MODES = ("both", "energy", "conditioned")
-FPS = 25.  # frames a second that the network knows; views of other rates are thinned out, or get frames in between
-SLOWEST = 17.  # frames a second: below it frames are put in between
 ENERGY_STEPS = 12  # inner steps towards low energy, at every step
 BUDGET = 1 << 15  # frames, of all hypotheses together, that are worked on at a time ...
 SHORTEST = 128  # ... but at least so many of each
-OVERLAP = 16  # frames of what was sampled before that the next part goes on from
-GOES_ON = .01  # metres: how closely
-NEXT_SEED = 1_000_003  # from a part to the next
+TAILS = 4.  # degrees of freedom of the errors of detectors
 
 
-@dataclass(frozen=True)
-class Lifted:
-    """Bodies that agree with what was seen; H hypotheses of T frames.
+def lift(pose: Pose, *, hypotheses: int = 1, camera: CameraSpec | None = None, person: int = 0, steps: int = 8,
+         mode: Mode = "both", noise_px: float | None = None, energy_scale: float = 1.,
+         energy_steps: int = ENERGY_STEPS, temperature: float = 1., seed: int = 0, device: str = "cpu",
+         model: Model = None) -> Lifted:
+    """Lift a person of a pose to 3D.
 
-    Attributes
+    Parameters
     ----------
-    xyz : np.ndarray
-        ``(H, T, 17, 3)`` float32: the joints of `BODY` in the camera's frame (x to the right, y down, z away from it),
-        metres.
-    root : np.ndarray
-        ``(H, T, 3)``: the pelvis.
-    error : np.ndarray
-        ``(T, 17)``: how far from the truth, relative to the pelvis, the network expects its mean to be; metres.
-    camera : Camera
-        Of the first view, in its own frame; batch 1 if it was given, else H.
-    fps : float
-        Frames a second.
+    pose : Pose
+        In pixels, with a body of MediaPipe, OpenPose, AlphaPose or COCO-WholeBody; any subset or order of its points,
+        any number of frames. Frames in which nothing was seen get a motion between.
+    hypotheses : int
+        How many samples: all agree with what was seen.
+    camera : CameraSpec, optional
+        What is known of the camera; without it a focal length is estimated with each sample.
+    person : int
+        Which of the people, from 0.
+    noise_px : float, optional
+        Std in pixels of a detected joint of confidence 1; without it 1.5 % of the person's height in the picture.
+    steps, mode, energy_scale, energy_steps, temperature, seed, device, model
+        As of `lift_points`.
+
+    Returns
+    -------
+    Lifted
+
+    Raises
+    ------
+    ValueError
+        One line that says what is wrong with the pose or an argument.
     """
-
-    xyz: np.ndarray
-    root: np.ndarray
-    error: np.ndarray
-    camera: Camera
-    fps: float
-
-    @property
-    def seconds(self) -> np.ndarray:
-        """``(T,)``: the time of each frame from the first."""
-        return np.arange(self.xyz.shape[1]) / self.fps
+    views, up = [view_of(pose, person, camera, noise_px)], _up(pose, camera)
+    return lift_points(views, fps=float(pose.body.fps), hypotheses=hypotheses, mode=mode, steps=steps,
+                       energy_scale=energy_scale, energy_steps=energy_steps, temperature=temperature, seed=seed,
+                       robust=student(TAILS), up=up, device=device, model=model)
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How to lift; the arguments of `lift_points`, checked."""
+def lift_steps(pose: Pose, *, hypotheses: int = 1, camera: CameraSpec | None = None, person: int = 0, steps: int = 8,
+               mode: Mode = "both", noise_px: float | None = None, energy_scale: float = 1.,
+               energy_steps: int = ENERGY_STEPS, temperature: float = 1., seed: int = 0, device: str = "cpu",
+               model: Model = None) -> Iterator[Lifted]:
+    """`lift`, step by step: yields the estimate after every step, of all frames at once.
 
-    hypotheses: int
-    mode: Mode
-    steps: int
-    energy_scale: float
-    energy_steps: int
-    temperature: float
-    seed: int
-    robust: Robust | None = None
-    up: Tensor | None = None
-    energy_fn: Energy | None = None
+    Parameters are those of `lift`. A long pose takes more memory than there.
+
+    Yields
+    ------
+    Lifted
+    """
+    views, up = [view_of(pose, person, camera, noise_px)], _up(pose, camera)
+    return lift_points_steps(views, fps=float(pose.body.fps), hypotheses=hypotheses, mode=mode, steps=steps,
+                             energy_scale=energy_scale, energy_steps=energy_steps, temperature=temperature, seed=seed,
+                             robust=student(TAILS), up=up, device=device, model=model)
+
+
+def _up(pose: Pose, camera: CameraSpec | None) -> Tensor | None:
+    return None if camera is None else camera.up(picture_size(pose))
 
 
 def load_body_model(model: Model = None, device: str = "cpu") -> PoseDiffusion:
@@ -155,7 +164,7 @@ def lift_points(views: Sequence[View], *, fps: float, hypotheses: int = 1, mode:
     settings = checked(hypotheses, mode, steps, energy_scale, energy_steps, temperature, seed, robust, up, energy_fn)
     network = load_body_model(model, device)
     frames = max(SHORTEST, BUDGET // settings.hypotheses)
-    return deque(_lift(checked_views(views, fps), fps, settings, network, frames), maxlen=1).pop()
+    return deque(walk(checked_views(views, fps), fps, settings, network, frames), maxlen=1).pop()
 
 
 def lift_points_steps(views: Sequence[View], *, fps: float, hypotheses: int = 1, mode: Mode = "both", steps: int = 8,
@@ -172,7 +181,7 @@ def lift_points_steps(views: Sequence[View], *, fps: float, hypotheses: int = 1,
     Lifted
     """
     settings = checked(hypotheses, mode, steps, energy_scale, energy_steps, temperature, seed, robust, up, energy_fn)
-    return _lift(checked_views(views, fps), fps, settings, load_body_model(model, device), None)
+    return walk(checked_views(views, fps), fps, settings, load_body_model(model, device), None)
 
 
 def sample(num_samples: int, num_frames: int, energy_fn: Energy | None = None, energy_scale: float = 1., *,
@@ -210,14 +219,6 @@ def sample(num_samples: int, num_frames: int, energy_fn: Energy | None = None, e
     for estimate in network.sample(known, steps=steps, seeds=[seed + i for i in range(num_samples)], energy=energy_fn,
                                    energy_scale=energy_scale, energy_steps=energy_steps, temperature=temperature):
         yield estimate.xyz
-
-
-def nothing_known(batch: int, frames: int, fps: float) -> Observation:
-    """An observation of bodies of whom nothing is seen."""
-    mask = torch.zeros(batch, frames, len(BODY), dtype=torch.bool)
-    seconds = (torch.arange(frames) / fps).expand(batch, -1)
-    return Observation(torch.zeros(batch, frames, len(BODY), 3), mask, mask, seconds,
-                       torch.ones(batch, frames, dtype=torch.bool))
 
 
 def checked(hypotheses: int, mode: str, steps: int, energy_scale: float, energy_steps: int, temperature: float,
@@ -263,146 +264,3 @@ def checked_views(views: Sequence[View], fps: float) -> list[View]:
     if any(len(view.points) > 1 for view in out):
         raise ValueError("lift one body at a time")
     return [replace(view, camera=given.camera) for view, given in zip(out, views)]  # supposed ones are not known
-
-
-@dataclass(frozen=True)
-class Rate:
-    """Every `every`-th frame is worked on, or, for slow clips, `between` frames for each."""
-
-    every: int = 1
-    between: int = 1
-
-
-def worked_at(fps: float) -> Rate:
-    """How a clip of a frame rate is brought near to the 25 frames a second that the network knows."""
-    if fps < SLOWEST:
-        return Rate(between=round(FPS / fps))
-    return Rate(every=max(1, round(fps / FPS)))
-
-
-def _at_rate(view: View, rate: Rate) -> View:
-    if rate.every > 1:
-        return view.of(slice(None, None, rate.every))
-    if rate.between == 1:
-        return view
-    frames = torch.arange((view.points.shape[1] - 1) * rate.between + 1) // rate.between
-    seen = torch.arange(len(frames)) % rate.between == 0
-    confidence = view.confidence[:, frames] * seen[:, None]
-    return replace(view.at(frames), confidence=confidence)
-
-
-def _lift(views: list[View], fps: float, settings: Settings, model: PoseDiffusion, part: int | None
-          ) -> Iterator[Lifted]:
-    """Yields after every step, or, in parts of so many frames, once at the end."""
-    views = [view.to(model.device) for view in views]
-    rate = worked_at(fps)
-    slower = [_at_rate(view, rate) for view in views]
-    speed = fps * rate.between / rate.every
-    frames = slower[0].points.shape[1]
-    whole = _flat(slower[0], speed)
-    if part is None or frames <= part:
-        for points, error in _walk(slower, whole, speed, settings, model, None, settings.seed):
-            yield _placed(views, points, error, fps, settings, rate)
-        return
-    done = torch.zeros(settings.hypotheses, 0, len(BODY), 3, device=model.device)
-    errors = torch.zeros(0, len(BODY), device=model.device)
-    for i, first in enumerate(range(0, frames - OVERLAP, part - OVERLAP)):
-        where = slice(first, min(first + part, frames))
-        before = done[:, first:] if first else None
-        walk = _walk([view.of(where) for view in slower], whole.of(where), speed, settings, model, before,
-                     settings.seed + i * NEXT_SEED)
-        points, error = deque(walk, maxlen=1).pop()
-        done, errors = _joined(done, points, first), _joined(errors[None, ..., None], error[None, ..., None],
-                                                             first)[0, ..., 0]
-    yield _placed(views, done, errors, fps, settings, rate)
-
-
-def _joined(before: Tensor, after: Tensor, first: int) -> Tensor:
-    """``(H, T, ...)`` with frames from `first` on added; where both have some, the second fades in."""
-    both = before.shape[1] - first
-    if before.shape[1] == 0:
-        return after
-    fade = (torch.arange(1, both + 1, device=after.device) / (both + 1))[:, None, None]
-    middle = before[:, first:] + fade * (after[:, :both] - before[:, first:])
-    return torch.cat([before[:, :first], middle, after[:, both:]], dim=1)
-
-
-def _flat(view: View, fps: float) -> Flat:
-    spread = view.spread
-    if isinstance(spread, Tensor) and spread.ndim >= 4:  # of a covariance, the size
-        spread = (spread.diagonal(dim1=-2, dim2=-1).mean(-1)).sqrt()
-    return flat_observation(view.points, view.confidence, spread, camera_of(view), fps)
-
-
-def _walk(views: list[View], flat: Flat, fps: float, settings: Settings, model: PoseDiffusion, before: Tensor | None,
-          seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """After every step: bodies ``(H, T, 17, 3)`` in the camera's frame relative to the pelvis, and the expected error
-    ``(T, 17)``.
-    """
-    energy = None
-    if settings.mode != "conditioned":
-        energy = lift_energy(views, fps, robust=settings.robust, up=settings.up)
-    observation = _observation(flat, fps, settings, before)
-    for estimate in model.sample(observation, steps=settings.steps, energy=_in_camera(energy, flat, settings),
-                                 seeds=[seed + h for h in range(settings.hypotheses)],
-                                 energy_scale=settings.energy_scale, energy_steps=settings.energy_steps,
-                                 temperature=settings.temperature):
-        points = turned_back(flat.turn, estimate.xyz)
-        if energy is not None:
-            energy.refocus(points)
-        yield points, estimate.error.mean(0)
-
-
-def _in_camera(energy: LiftEnergy | None, flat: Flat, settings: Settings) -> Energy | None:
-    """The energies of bodies along their ray."""
-    energies: list[Callable[[Tensor], Tensor]] = [e for e in (energy, settings.energy_fn) if e is not None]
-    if not energies:
-        return None
-
-    def total(points: Tensor) -> Tensor:
-        body = turned_back(flat.turn, points)
-        return torch.stack([energy(body) for energy in energies]).sum(0)
-
-    return total
-
-
-def _observation(flat: Flat, fps: float, settings: Settings, before: Tensor | None) -> Observation:
-    """What the network is told: nothing, or x and y; and, of frames that were sampled before, all."""
-    repeated = Flat(*(value.expand(settings.hypotheses, *value.shape[1:]) for value in vars(flat).values()))
-    seen = repeated.observation(fps)
-    if settings.mode == "energy":
-        seen = replace(seen, mask=torch.zeros_like(seen.mask))
-    if before is None:
-        return seen
-    known = before.shape[1]
-    xyz, mask, axes, noise = (value.clone() for value in (seen.xyz, seen.mask, seen.axes, seen.noise)
-                              if value is not None)
-    xyz[:, :known], mask[:, :known], axes[:, :known] = turned(flat.turn[:, :known], before), True, True
-    noise[:, :known] = GOES_ON
-    return replace(seen, xyz=xyz, mask=mask, axes=axes, noise=noise)
-
-
-def _placed(views: list[View], points: Tensor, error: Tensor, fps: float, settings: Settings, rate: Rate) -> Lifted:
-    """Bodies at the frame rate of the views, where they are."""
-    frames = views[0].points.shape[1]
-    points, error = _at_all(points, rate, frames), _at_all(error[None, ..., None], rate, frames)[0, ..., 0]
-    energy = lift_energy(views, fps, robust=settings.robust)
-    energy.refocus(points)
-    root = energy.steady_root(points)
-    camera = energy.cameras[0]
-    return Lifted((points + root[:, :, None]).cpu().numpy(), root.cpu().numpy(), error.clamp(min=0).cpu().numpy(),
-                  camera, fps)
-
-
-def _at_all(values: Tensor, rate: Rate, frames: int) -> Tensor:
-    """Values ``(H, T, ...)`` of the frames that were worked on, at all frames: between them on cubic splines."""
-    if rate.between > 1:
-        return values[:, ::rate.between]
-    if rate.every == 1:
-        return values
-    at = np.arange(values.shape[1]) * rate.every
-    wanted = np.minimum(np.arange(frames), at[-1])
-    if len(at) == 1:
-        return values.expand(-1, frames, *values.shape[2:])
-    spline = CubicSpline(at, values.cpu().double().numpy(), axis=1)
-    return torch.from_numpy(spline(wanted)).to(values)

@@ -24,8 +24,8 @@ from pose_diffusion.motion.skeletons import ADULT, BODY
 from pose_diffusion.tasks.placing import Sight, place, sight, steady_place
 from pose_diffusion.tasks.views import Heatmaps, View, batched, camera_of
 
-__all__ = ["Flat", "Heatmaps", "LiftEnergy", "View", "flat_observation", "lift_energy", "towards", "turned",
-           "turned_back", "upright"]
+__all__ = ["Flat", "Heatmaps", "LiftEnergy", "View", "apparent_size", "flat_observation", "lift_energy", "towards",
+           "turned", "turned_back", "upright"]
 
 STATURE = 1.66  # metres, of women and men together (motion.augmentation)
 DEPTH = 4.  # metres from the camera of a body of which nothing is seen that tells
@@ -114,7 +114,7 @@ def flat_observation(pixels: Tensor, confidence: Tensor, spread: float | Tensor,
     seen = confidence > 0
     plane = to_plane(camera, torch.where(seen[..., None], pixels, camera.centre[:, None, None]))
     plane = torch.where(seen[..., None], plane, 0)
-    size, told = _apparent_size(plane, seen)
+    size, told = apparent_size(plane, seen)
     size = torch.exp(_steady(size.clamp(.01, 3).log(), told, SIZE_SECONDS * fps, -math.log(DEPTH)))
     root = _root(plane, confidence, size * STATURE)
     ray = _steady(root, confidence.amax(-1), RAY_SECONDS * fps, 0.)
@@ -149,8 +149,8 @@ def towards(plane: Tensor) -> Tensor:
     return torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
 
 
-def _apparent_size(plane: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
-    """How large a metre of the body looks ``(B, T)`` at depth 1, and by how much of it that is told, 0 to 1."""
+def apparent_size(plane: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+    """How large a metre of a body ``(B, T, 17, 2)`` looks, ``(B, T)``, and by how much of it that is told, 0 to 1."""
     a, b = torch.tensor([(BODY.index(a), BODY.index(b)) for a, b, _ in LENGTHS], device=plane.device).T
     metres = STATURE * plane.new_tensor([share for _, _, share in LENGTHS])
     weight = (seen[..., a] & seen[..., b]) * metres
