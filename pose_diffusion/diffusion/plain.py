@@ -25,6 +25,7 @@ UNIT = .5  # points are told to the network in this many units of theirs
 SLACK = .25  # stds of the data by which what is noisy may be off for other reasons: a depth that was guessed, say
 TOLD = 1e-3  # std below which less noise is not told apart
 FLOOR = 1e-6
+LIMITS = (-4., 1.)  # of the logarithm of what features are expected to be off by, in units of the state
 
 
 @dataclass(frozen=True)
@@ -141,4 +142,6 @@ class Plain:
         out = network.error(x).float().view(*begin.valid.shape, -1)
         count = len(network.layout)
         error = F.softplus(out[..., :count] - 2).masked_fill(begin.exact, 0)
-        return error, out[..., count:].view(spread.shape).clamp(-4, 1).exp()
+        doubt = out[..., count:].view(spread.shape)
+        # Beyond the limits the gradient is that at them: a clamp alone would never let go.
+        return error, (doubt + (doubt.clamp(*LIMITS) - doubt).detach()).exp()

@@ -27,8 +27,8 @@ from pose_diffusion.training.mocap import Pool, split, takes
 from pose_diffusion.training.module import MONITOR, Batches, PoseModule, Stride
 
 SIGMA = (.5, 1.6)  # mean and std of the logarithm of the noise level
-MEASURED = 64  # windows that a validation batch has
-HYPOTHESES, STEPS = 5, 8  # of a validation batch of pictures
+MEASURED = 48  # windows that a validation batch has
+HYPOTHESES, STEPS = 4, 8  # of a validation batch of pictures
 STATISTICS = 40  # batches that mean and std are taken from
 
 
