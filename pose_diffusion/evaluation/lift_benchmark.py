@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +46,12 @@ class Scores:
     within: np.ndarray
     frames: np.ndarray
     seconds: np.ndarray
+
+    def of(self, chosen: np.ndarray) -> Scores:
+        """Those of some of the sequences, `(N,)` bool."""
+        return replace(self, takes=tuple(take for take, one in zip(self.takes, chosen) if one),
+                       tallies={name: tally[:, chosen] for name, tally in self.tallies.items()},
+                       within=self.within[chosen], frames=self.frames[chosen], seconds=self.seconds[chosen])
 
     def value(self, metric: str) -> float:
         """NaN where it was not measured."""

@@ -11,6 +11,7 @@ from pose_diffusion.evaluation.lift_cases import Case
 from pose_diffusion.evaluation.lift_metrics import MM
 from pose_diffusion.evaluation.metrics import interval
 from pose_diffusion.evaluation.report import number, table
+from pose_diffusion.training.mocap import TEST_SUBJECTS
 
 RATIO, CALIBRATED, COVERED, QUICK = .6, .05, (.85, .95), 2.  # targets of the issue; seconds
 BEST_OF = 50
@@ -51,6 +52,7 @@ def markdown(results: Results, settings: str = "") -> str:
     parts = {"Targets": targets_table(results)}
     for name, case in results.cases.items():
         parts[f"{name}: {described(case)}"] = "\n".join(case_tables(results.scores[name]))
+    parts["People who are in no take that was trained on"] = strangers_table(results)
     parts["Time"] = time_table(results)
     return "\n".join([settings, NOTE, *(f"## {title}\n\n{text}" for title, text in parts.items())])
 
@@ -139,6 +141,17 @@ def _judged(found: float, ends: tuple[float, float], digits: int, *, most: float
     if not math.isfinite(found):
         return "-"
     return f"{_with_interval(number(found, digits), ends, digits)} {'yes' if least <= found <= most else '**no**'}"
+
+
+def strangers_table(results: Results) -> str:
+    """The mean's error of takes of people who were never trained on, and of the others."""
+    lines = []
+    for case, row in results.scores.items():
+        for name, scores in row.items():
+            known = np.array([take.split("/")[0] in TEST_SUBJECTS for take in scores.takes])
+            parts = [scores.of(known), scores.of(~known)]
+            lines.append([f"{case}: {name}", str(known.sum()), *(number(part.value("mean"), 1) for part in parts)])
+    return table(["", "sequences of strangers", "mean of all: strangers", "others"], lines)
 
 
 def time_table(results: Results) -> str:

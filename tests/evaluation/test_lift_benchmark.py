@@ -10,7 +10,7 @@ import pytest
 from pose_diffusion.evaluation.lift_benchmark import OURS, REGRESSION, Results, Scores, evaluate, save
 from pose_diffusion.evaluation.lift_cases import Case, Trial, trials
 from pose_diffusion.evaluation.lift_methods import Estimate, Method
-from pose_diffusion.evaluation.lift_report import markdown, ratio, targets_table
+from pose_diffusion.evaluation.lift_report import markdown, ratio, strangers_table, targets_table
 from tests.evaluation.lift_people import takes
 
 CASE = Case("one", 1, 5., sequences=6, hypotheses=50)
@@ -74,6 +74,21 @@ def test_the_report_names_cases_methods_and_settings() -> None:
         assert word in text
     assert "velocity" not in text  # of one frame
     assert "nan" not in text
+
+
+def test_strangers_are_told_apart() -> None:
+    found = results()
+    scores = found.scores["one"][OURS[1]]
+    chosen = np.array([take == scores.takes[0] for take in scores.takes])
+    part, rest = scores.of(chosen), scores.of(~chosen)
+    assert set(part.takes) == {scores.takes[0]}
+    weights = np.array([chosen.sum(), (~chosen).sum()]) / len(chosen)
+    assert weights @ (part.value("mean"), rest.value("mean")) == pytest.approx(scores.value("mean"))
+    strange = replace(scores, takes=tuple(f"cmu_06/{i}" for i in range(6)))
+    lines = strangers_table(Results(found.cases, {"one": {"all": strange, "none": scores}})).splitlines()
+    assert lines[2].endswith("| - |")
+    assert "| 6 |" in lines[2]
+    assert "| 0 | - |" in lines[3]
 
 
 def test_every_number_is_kept(tmp_path: Path) -> None:
