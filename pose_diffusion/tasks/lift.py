@@ -31,7 +31,7 @@ Model = PoseDiffusion | str | os.PathLike[str] | None
 SHIPPED = Path(__file__).parent.parent / "weights_body"
 VARIABLE = "POSE_DIFFUSION_BODY_MODEL"
 MODES = ("both", "energy", "conditioned")
-ENERGY_STEPS = 12  # inner steps towards low energy, at every step
+ENERGY_STEPS = 5  # inner steps towards low energy, at every step
 BUDGET = 1 << 15  # frames, of all hypotheses together, that are worked on at a time ...
 SHORTEST = 128  # ... but at least so many of each
 TAILS = 4.  # degrees of freedom of the errors of detectors
@@ -117,7 +117,7 @@ def load_body_model(model: Model = None, device: str = "cpu") -> PoseDiffusion:
 def lift_points(views: Sequence[View], *, fps: float, hypotheses: int = 1, mode: Mode = "both", steps: int = 8,
                 energy_scale: float = 1., energy_steps: int = ENERGY_STEPS, temperature: float = 1., seed: int = 0,
                 robust: Robust | None = None, up: Tensor | None = None, energy_fn: Energy | None = None,
-                device: str = "cpu", model: Model = None) -> Lifted:
+                energy_through: bool = False, device: str = "cpu", model: Model = None) -> Lifted:
     """Lift what one or more cameras saw.
 
     Parameters
@@ -147,6 +147,8 @@ def lift_points(views: Sequence[View], *, fps: float, hypotheses: int = 1, mode:
     energy_fn : callable, optional
         Anything else that is known: from points ``(H, T, 17, 3)`` in the first camera's frame, relative to the pelvis,
         to ``(H,)``. T and the frame rate are those that the network works at, see `worked_at`.
+    energy_through : bool
+        Take the gradient of the energies through the network: much slower.
     device : str
         As torch names it.
     model : PoseDiffusion or path, optional
@@ -161,7 +163,8 @@ def lift_points(views: Sequence[View], *, fps: float, hypotheses: int = 1, mode:
     ValueError
         One line that says what is wrong with the views or an argument.
     """
-    settings = checked(hypotheses, mode, steps, energy_scale, energy_steps, temperature, seed, robust, up, energy_fn)
+    settings = checked(hypotheses, mode, steps, energy_scale, energy_steps, temperature, seed, robust, up, energy_fn,
+                       energy_through)
     network = load_body_model(model, device)
     frames = max(SHORTEST, BUDGET // settings.hypotheses)
     return deque(walk(checked_views(views, fps), fps, settings, network, frames), maxlen=1).pop()
@@ -170,7 +173,8 @@ def lift_points(views: Sequence[View], *, fps: float, hypotheses: int = 1, mode:
 def lift_points_steps(views: Sequence[View], *, fps: float, hypotheses: int = 1, mode: Mode = "both", steps: int = 8,
                       energy_scale: float = 1., energy_steps: int = ENERGY_STEPS, temperature: float = 1.,
                       seed: int = 0, robust: Robust | None = None, up: Tensor | None = None,
-                      energy_fn: Energy | None = None, device: str = "cpu", model: Model = None) -> Iterator[Lifted]:
+                      energy_fn: Energy | None = None, energy_through: bool = False, device: str = "cpu",
+                      model: Model = None) -> Iterator[Lifted]:
     """`lift_points`, step by step: yields the estimate after every step, of all frames at once.
 
     Parameters are those of `lift_points`. The last is what that returns, but for clips so long that it works on them
@@ -180,14 +184,15 @@ def lift_points_steps(views: Sequence[View], *, fps: float, hypotheses: int = 1,
     ------
     Lifted
     """
-    settings = checked(hypotheses, mode, steps, energy_scale, energy_steps, temperature, seed, robust, up, energy_fn)
+    settings = checked(hypotheses, mode, steps, energy_scale, energy_steps, temperature, seed, robust, up, energy_fn,
+                       energy_through)
     return walk(checked_views(views, fps), fps, settings, load_body_model(model, device), None)
 
 
 def sample(num_samples: int, num_frames: int, energy_fn: Energy | None = None, energy_scale: float = 1., *,
            observation: Observation | None = None, fps: float = FPS, steps: int = 8,
-           energy_steps: int = ENERGY_STEPS, temperature: float = 1., seed: int = 0, device: str = "cpu",
-           model: Model = None) -> Iterator[Tensor]:
+           energy_steps: int = ENERGY_STEPS, energy_through: bool = False, temperature: float = 1., seed: int = 0,
+           device: str = "cpu", model: Model = None) -> Iterator[Tensor]:
     """Motions of the prior under an energy of one's own: yields them after every step.
 
     Parameters
@@ -203,7 +208,7 @@ def sample(num_samples: int, num_frames: int, energy_fn: Energy | None = None, e
         What is known of the points themselves, ``(N, T, 17, ...)``; without it, nothing.
     fps : float
         Frames a second.
-    steps, energy_steps, temperature, seed, device, model
+    steps, energy_steps, energy_through, temperature, seed, device, model
         As of `lift_points`.
 
     Yields
@@ -217,13 +222,14 @@ def sample(num_samples: int, num_frames: int, energy_fn: Energy | None = None, e
     network = load_body_model(model, device)
     known = nothing_known(num_samples, num_frames, fps) if observation is None else observation
     for estimate in network.sample(known, steps=steps, seeds=[seed + i for i in range(num_samples)], energy=energy_fn,
-                                   energy_scale=energy_scale, energy_steps=energy_steps, temperature=temperature):
+                                   energy_scale=energy_scale, energy_steps=energy_steps, energy_through=energy_through,
+                                   temperature=temperature):
         yield estimate.xyz
 
 
 def checked(hypotheses: int, mode: str, steps: int, energy_scale: float, energy_steps: int, temperature: float,
-            seed: int, robust: Robust | None = None, up: Tensor | None = None, energy_fn: Energy | None = None
-            ) -> Settings:
+            seed: int, robust: Robust | None = None, up: Tensor | None = None, energy_fn: Energy | None = None,
+            energy_through: bool = False) -> Settings:
     """The settings; a ValueError says which is wrong and what it may be."""
     if mode not in MODES:
         raise ValueError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
@@ -241,7 +247,7 @@ def checked(hypotheses: int, mode: str, steps: int, energy_scale: float, energy_
         raise ValueError(f"seed must be a whole number from 0 up, not {seed}")
     kind: Mode = "both" if mode == "both" else "energy" if mode == "energy" else "conditioned"
     return Settings(int(hypotheses), kind, int(steps), float(energy_scale), int(energy_steps), float(temperature),
-                    int(seed), robust, up, energy_fn)
+                    int(seed), energy_through, robust, up, energy_fn)
 
 
 def checked_views(views: Sequence[View], fps: float) -> list[View]:

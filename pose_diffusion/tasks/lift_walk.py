@@ -1,8 +1,9 @@
 """The walk from noise to bodies that agree with views: parts of long clips, frame rates, frames of reference."""
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -10,8 +11,9 @@ import numpy as np
 import torch
 from scipy.interpolate import CubicSpline
 from torch import Tensor
+from torch.nn.functional import pad
 
-from pose_diffusion.diffusion.energy import Energy
+from pose_diffusion.diffusion.energy import Energy, pin
 from pose_diffusion.diffusion.filling import Observation
 from pose_diffusion.diffusion.model import PoseDiffusion
 from pose_diffusion.diffusion.reprojection import Robust
@@ -22,8 +24,8 @@ from pose_diffusion.tasks.views import View, camera_of
 
 Mode = Literal["both", "energy", "conditioned"]
 
-FPS = 25.  # frames a second that the network knows; views of other rates are thinned out, or get frames in between
-SLOWEST = 17.  # frames a second: below it frames are put in between
+FPS = 25.  # frames a second that the network knows best
+SLOWEST, FASTEST = 12., 30.  # others that it knows: slower clips get frames in between, faster ones are thinned out
 OVERLAP = 16  # frames of what was sampled before that the next part of a long clip goes on from
 GOES_ON = .01  # metres: how closely
 NEXT_SEED = 1_000_003  # from a part to the next
@@ -40,6 +42,7 @@ class Settings:
     energy_steps: int
     temperature: float
     seed: int
+    energy_through: bool = False
     robust: Robust | None = None
     up: Tensor | None = None
     energy_fn: Energy | None = None
@@ -62,10 +65,10 @@ class Rate:
 
 
 def worked_at(fps: float) -> Rate:
-    """How a clip of a frame rate is brought near to the 25 frames a second that the network knows."""
+    """How a clip of a frame rate is brought to one that the network knows."""
     if fps < SLOWEST:
         return Rate(between=round(FPS / fps))
-    return Rate(every=max(1, round(fps / FPS)))
+    return Rate(every=max(1, math.ceil(fps / FASTEST - .01)))
 
 
 def _at_rate(view: View, rate: Rate) -> View:
@@ -127,23 +130,33 @@ def _steps(views: list[View], flat: Flat, fps: float, settings: Settings, model:
     """After every step: bodies ``(H, T, 17, 3)`` in the camera's frame relative to the pelvis, and the expected error
     ``(T, 17)``.
     """
-    energy = None
+    energy: LiftEnergy | None = None
     if settings.mode != "conditioned":
         energy = lift_energy(views, fps, robust=settings.robust, up=settings.up)
     observation = _observation(flat, fps, settings, before)
-    for estimate in model.sample(observation, steps=settings.steps, energy=_in_camera(energy, flat, settings),
+    told: list[Energy] = [one for one in (energy, settings.energy_fn) if one is not None]
+    if before is not None and energy is not None:
+        told.append(_going_on(before, flat.depth.shape[1]))
+    for estimate in model.sample(observation, steps=settings.steps, energy=_in_camera(told, flat),
                                  seeds=[seed + h for h in range(settings.hypotheses)],
                                  energy_scale=settings.energy_scale, energy_steps=settings.energy_steps,
-                                 temperature=settings.temperature):
+                                 energy_through=settings.energy_through, temperature=settings.temperature):
         points = turned_back(flat.turn, estimate.xyz)
         if energy is not None:
             energy.refocus(points)
         yield points, estimate.error.mean(0)
 
 
-def _in_camera(energy: LiftEnergy | None, flat: Flat, settings: Settings) -> Energy | None:
-    """The energies of bodies along their ray."""
-    energies: list[Callable[[Tensor], Tensor]] = [e for e in (energy, settings.energy_fn) if e is not None]
+def _going_on(before: Tensor, frames: int) -> Energy:
+    """Frames that were sampled before stay as they were."""
+    known = before.shape[1]
+    target = pad(before, (0, 0, 0, 0, 0, frames - known))
+    mask = (torch.arange(frames, device=before.device) < known)[None, :, None].expand(target.shape[:3])
+    return pin(target, mask, GOES_ON)
+
+
+def _in_camera(energies: Sequence[Energy], flat: Flat) -> Energy | None:
+    """The sum of energies of bodies in the camera's frame, as one of bodies along their ray."""
     if not energies:
         return None
 

@@ -23,20 +23,20 @@ STIFFEST = 1e-6  # of what is needed to see a frame without observations at all,
 
 @dataclass(frozen=True)
 class Sight:
-    """What one camera says about the place of a body.
+    """What one camera says about the place of a body, in the common frame; b is 1 or the batch.
 
     Attributes
     ----------
-    rotation, translation : Tensor ``(b, 3, 3)``, ``(b, 3)``
-        From the common frame to the camera's; here and below b is 1 or the batch.
-    rows : Tensor ``(b, T, K, 2, 3)``
-        Equations of the rays, ``rows @ point = 0`` in the camera's frame, in stds of the detection at depth 1; 0 for
-        what is not seen.
+    centre, axis : Tensor ``(b, 3)``
+        Where the camera is and in which direction it looks, a unit vector.
+    squares : Tensor ``(b, T, K, 3, 3)``
+        How far a point is from the ray on which it was seen, squared: ``x @ square @ x`` of x from the camera to the
+        point, in stds of the detection at depth 1; 0 for what is not seen.
     """
 
-    rotation: Tensor
-    translation: Tensor
-    rows: Tensor
+    centre: Tensor
+    axis: Tensor
+    squares: Tensor
 
 
 def sight(camera: Camera, pixels: Tensor, confidence: Tensor, spread: float | Tensor) -> Sight:
@@ -63,7 +63,10 @@ def sight(camera: Camera, pixels: Tensor, confidence: Tensor, spread: float | Te
     else:
         sharp = eye / torch.where(seen, given, 1)[..., None, None]
     sharp = sharp * camera.focal[:, None, None, None].double() * confidence.double().sqrt()[..., None, None]
-    return Sight(camera.rotation.double(), camera.translation.double(), sharp @ ray)
+    rotation = camera.rotation.double()
+    rows = (sharp @ ray) @ rotation[:, None, None]
+    centre = -(rotation.transpose(-1, -2) @ camera.translation.double()[..., None])[..., 0]
+    return Sight(centre, rotation[:, 2], rows.transpose(-1, -2) @ rows)
 
 
 def place(sights: list[Sight], points: Tensor) -> Tensor:
@@ -72,9 +75,7 @@ def place(sights: list[Sight], points: Tensor) -> Tensor:
     Everything in the common frame. Where nothing is seen the root is 4 m in front of the first camera.
     """
     body = points.double()
-    first = sights[0]
-    usual = body.new_tensor([0., 0., DEPTH]) - first.translation
-    usual = (first.rotation.transpose(-1, -2) @ usual[..., None])[..., 0][:, None]  # (b, 1, 3)
+    usual = (sights[0].centre + DEPTH * sights[0].axis)[:, None]  # (b, 1, 3)
     with torch.no_grad():
         root = usual.expand(len(body), body.shape[1], 3)
         for _ in range(REWEIGHTED - 1):
@@ -91,19 +92,27 @@ def _solve(sights: list[Sight], body: Tensor, last: Tensor, usual: Tensor) -> Te
 
 def _normal(sights: list[Sight], body: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
     """The normal equations ``(batch, T, 3, 3)`` and ``(batch, T, 3)``; the depths are those of the last solution."""
-    matrix = body.new_zeros(*body.shape[:2], 3, 3)
-    vector = body.new_zeros(*body.shape[:2], 3)
+    batch, frames, points = body.shape[:3]
+    matrix = body.new_zeros(batch, frames, 9)
+    vector = body.new_zeros(batch, frames, 3)
     for view in sights:
-        turn = view.rotation[:, None, None]
-        shift = view.translation[:, None, None]
-        own = (turn @ body[..., None])[..., 0] + shift
-        depth = (own.detach() + (turn @ last[:, :, None, :, None])[..., 0])[..., 2].clamp(min=10 * NEAR)
-        rows = view.rows / depth[..., None, None]
-        away = (rows @ own[..., None])[..., 0]
-        turned = rows @ turn
-        matrix = matrix + torch.einsum("btkij,btkil->btjl", turned, turned)
-        vector = vector - torch.einsum("btkij,btki->btj", turned, away)
-    return matrix, vector
+        axis, centre = view.axis[:, None], view.centre[:, None]
+        ahead = ((last - centre) * axis).sum(-1, keepdim=True)  # (batch, T, 1)
+        depth = (body.detach() @ view.axis[:, None, :, None])[..., 0] + ahead
+        weight = depth.clamp(min=10 * NEAR)**-2
+        square = _mixed(weight, view.squares.flatten(-2))
+        weighted = (body * weight[..., None]).flatten(-2)
+        vector = vector - _mixed(weighted, view.squares.flatten(2, 3))
+        vector = vector + (square.view(batch, frames, 3, 3) @ centre[..., None])[..., 0]
+        matrix = matrix + square
+    return matrix.view(batch, frames, 3, 3), vector
+
+
+def _mixed(values: Tensor, rows: Tensor) -> Tensor:
+    """``(batch, T, n)`` times ``(b, T, n, m)``: ``(batch, T, m)``."""
+    if len(rows) == 1:  # all samples at once
+        return (values.transpose(0, 1) @ rows[0]).transpose(0, 1)
+    return (values[..., None, :] @ rows)[..., 0, :]
 
 
 def steady_place(sights: list[Sight], points: Tensor, fps: float) -> Tensor:
