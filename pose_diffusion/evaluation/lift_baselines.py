@@ -6,7 +6,7 @@ the network. For an observation that is linear in the pose the guided estimate i
 noise level, so that samples are exact, but for the number of steps.
 
 Two other ways to sample from this posterior did worse on the tuning takes: randomised maxima a posteriori (Bardsley et
-al. 2014) make bodies too large by a tenth and more, a Laplace approximation too small.
+al. 2014) make bodies too large, a Laplace approximation too small.
 """
 from __future__ import annotations
 

@@ -4,6 +4,24 @@ the published protocols have it); hypotheses and truth are in the camera's frame
 Each metric is a numerator and a denominator per sequence (`metrics.Tally`, one column), so that a value over any set of
 sequences is the sum of the one over the sum of the other.
 
+By name; "relative" is with the pelvis laid on the true one, frame by frame:
+
+* `one`: relative error (MPJPE) of a hypothesis, mean over them; `mean`: of their mean
+* `best N`: expected least error of N hypotheses, one and the same for the whole sequence;
+  `joint best N`: the same, but every joint in every frame may be of another one
+* `J-Agg N`: of every joint in every frame that of the first N hypotheses which the picture shows to be best
+  (the mean where it does not show the joint): no truth is needed for it
+* `PA one`, `PA mean`, `PA best N`: after the best similarity transform of each frame
+* `scaled mean`: of the mean, relative, after one scale for the sequence, as the picture does not tell it
+* `placed mean`: not relative, after one scale about the camera, which leaves the picture as it is
+* `too large`: minus the logarithm of that scale: above 0 where bodies are too large; `size`: its absolute value
+* `hidden mean`: relative, of the mean, hidden joints only
+* `velocity`: error of the velocity (MPJVE) in mm/frame at 25 fps, of the hypotheses
+* `reprojection`: pixels from where seen joints were observed, of the hypotheses
+* `cover 50`, `cover 90`: share of the coordinates (of all joints but the pelvis, relative) inside the interval
+  between the hypotheses' quantiles; `... depth`: z only; `... hidden`, `... seen`: by whether the joint was
+* `width`: of the 90 % interval; `width hidden`
+
 Sources: protocols 1 and 2 of Human3.6M (MPJPE, PA-MPJPE); MPJVE of Pavllo et al. 2019 (arXiv 1811.11742); best per
 joint and J-Agg of D3DP (Shan et al. 2023, arXiv 2303.11579); calibration error of cGNF (Pierzchlewicz et al. 2022,
 arXiv 2210.11179).
@@ -61,24 +79,7 @@ def measure(xyz: np.ndarray, camera: Camera, trial: Trial) -> Measured:
     Returns
     -------
     Measured
-        Its tallies, by name; "relative" is with the pelvis laid on the true one, frame by frame:
-
-        * `one`: relative error (MPJPE) of a hypothesis, mean over them; `mean`: of their mean
-        * `best N`: expected least error of N hypotheses, one and the same for the whole sequence;
-          `joint best N`: the same, but every joint in every frame may be of another one
-        * `J-Agg N`: of every joint in every frame that of the first N hypotheses which the picture shows to be best
-          (the mean where it does not show the joint): no truth is needed for it
-        * `PA one`, `PA mean`, `PA best N`: after the best similarity transform of each frame
-        * `scaled mean`: of the mean, relative, after one scale for the sequence, as the picture does not tell it
-        * `placed mean`: not relative, after one scale about the camera, which leaves the picture as it is
-        * `too large`: minus the logarithm of that scale: above 0 where bodies are too large; `size`: its absolute value
-        * `hidden mean`: relative, of the mean, hidden joints only
-        * `velocity`: error of the velocity (MPJVE) in mm/frame at 25 fps, of the hypotheses
-        * `reprojection`: pixels from where seen joints were observed, of the hypotheses
-        * `cover 50`, `cover 90`: share of the coordinates (of all joints but the pelvis, relative) inside the interval
-          between the hypotheses' quantiles; `... depth`: z only; `... hidden`, `... seen`: by whether the joint was
-        * `width`: of the 90 % interval; `width hidden`
-        * `seconds`: left to the caller
+        Its tallies are those of the top of this file.
     """
     truth = trial.truth - trial.truth[:, :1]
     relative = xyz - xyz[:, :, :1]
