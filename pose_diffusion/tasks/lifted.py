@@ -22,6 +22,7 @@ from pose_diffusion.motion.skeletons import BODY as SKELETON
 from pose_diffusion.tasks.detections import joints_of, picture_size
 from pose_diffusion.tasks.refine import invented_confidence
 
+DEEPER = .2  # picture widths of depth per unit of the z of MediaPipe's body, in signing clips: what readers expect
 SHOULDERS = .36  # metres: an adult's shoulders are so far apart
 _CHAINS = (("LEFT_SHOULDER", "RIGHT_SHOULDER"), ("LEFT_HIP", "RIGHT_HIP"),
            *((f"{side}_{a}", f"{side}_{b}") for side in ("LEFT", "RIGHT")
@@ -68,8 +69,8 @@ def lifted_pose(pose: Pose, lifted: Lifted, hypothesis: int = 0, person: int = 0
 
     - `POSE_WORLD_LANDMARKS`: MediaPipe's points of the body in metres from the middle of the hips, in the camera's axes
       (x to the right, y down, z away), as MediaPipe's own world landmarks;
-    - `POSE_LANDMARKS`: the same body in the picture, x and y in pixels, z in picture widths from the hips, which is
-      what tools for MediaPipe's files read;
+    - `POSE_LANDMARKS`: the same body in the picture, x and y in pixels, z from the hips in the unit of MediaPipe's (a
+      fifth of the picture's width), which is what tools for MediaPipe's files read;
     - `BODY_17`: the joints of the body in metres in the camera's frame, so with the way through the room;
     - hands and face of a MediaPipe pose, as they were.
 
@@ -120,7 +121,7 @@ def lifted_pose(pose: Pose, lifted: Lifted, hypothesis: int = 0, person: int = 0
 
 
 def _picture(lifted: Lifted, hypothesis: int, width: float) -> np.ndarray:
-    """``(T, 17, 3)``: pixels, and depth behind the pelvis in picture widths, at the scale of the pelvis."""
+    """``(T, 17, 3)``: pixels, and depth behind the pelvis as MediaPipe's z, at the scale of the pelvis."""
     camera = lifted.camera
     rows = slice(hypothesis, hypothesis + 1) if len(camera.focal) > 1 else slice(0, 1)
     one = replace(camera, **{name: value[rows if len(value) > 1 else slice(None)].cpu()
@@ -128,7 +129,7 @@ def _picture(lifted: Lifted, hypothesis: int, width: float) -> np.ndarray:
     body = lifted.xyz[hypothesis]
     pixels = project(one, torch.from_numpy(body)[None])[0].numpy()
     scale = float(one.focal.mean()) / lifted.root[hypothesis][:, None, 2:].clip(NEAR)
-    depth = (body - lifted.root[hypothesis][:, None])[..., 2:] * scale / width
+    depth = (body - lifted.root[hypothesis][:, None])[..., 2:] * scale / (DEEPER * width)
     return np.concatenate([pixels, depth], axis=-1)
 
 
