@@ -21,6 +21,7 @@ from pose_format.pose_header import PoseHeader, PoseHeaderComponent, PoseHeaderD
 from pose_format.utils.reader import BufferReader, ConstStructs
 
 from pose_diffusion.clip import check_pose, numpy_pose
+from pose_diffusion.layout import HOLISTIC, Layout
 
 MAX_HEADER = 1 << 18  # bytes; full Holistic has 15 thousand
 MAX_MESSAGE = 500  # characters: names from a damaged file can be long
@@ -45,13 +46,15 @@ class PoseFileError(ValueError):
         super().__init__(text if len(text) <= MAX_MESSAGE else text[:MAX_MESSAGE - 3] + "...")
 
 
-def read_pose(path: str | os.PathLike[str]) -> Pose:
+def read_pose(path: str | os.PathLike[str], layout: Layout | None = HOLISTIC) -> Pose:
     """Read a `.pose` file of version 0.1 or 0.2.
 
     Parameters
     ----------
     path : str or path
         A regular file.
+    layout : Layout, optional
+        The header must have some of its points; None for any header.
 
     Returns
     -------
@@ -74,7 +77,7 @@ def read_pose(path: str | os.PathLike[str]) -> Pose:
                                 "this is not a regular file: give a .pose file")
         with open(path, "rb") as file:
             pose = _read(path, file)
-        check_pose(pose)
+        check_pose(pose, layout)
     except PoseFileError:
         raise
     except OSError as error:

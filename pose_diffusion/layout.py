@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pose_diffusion.motion.skeletons import BODY as SKELETON
+
 if TYPE_CHECKING:
     from pose_format.pose_header import PoseHeader
 
@@ -20,6 +22,7 @@ FACE = "FACE_LANDMARKS"
 LEFT_HAND = "LEFT_HAND_LANDMARKS"
 RIGHT_HAND = "RIGHT_HAND_LANDMARKS"
 WORLD = "POSE_WORLD_LANDMARKS"
+JOINTS = "BODY_17"
 
 BODY_POINTS = (
     "NOSE", "LEFT_EYE_INNER", "LEFT_EYE", "LEFT_EYE_OUTER", "RIGHT_EYE_INNER", "RIGHT_EYE", "RIGHT_EYE_OUTER",
@@ -66,7 +69,7 @@ class Layout:
     points : tuple of (str, str)
         `(component, point)` names, in order; K of them.
     parts : dict of str to slice
-        Which points are the body, the hands and the face. The slices cover all points in order.
+        Which points are the body, the hands and the face, if it has them. The slices cover all points in order.
     anchors : tuple of int
         For each point the index of the point it is taken relative to, or -1. A tree: hands hang on their wrist, the
         hand's wrist on the body's wrist, the face on its forehead, the forehead on the nose.
@@ -146,8 +149,16 @@ def mirrored(component: str, point: str) -> tuple[str, str]:
     return other(component), other(point)
 
 
+def _body() -> Layout:
+    """The joints of `motion.skeletons.BODY`, in metres from the pelvis: each hangs on its parent."""
+    return Layout(name="body", points=tuple((JOINTS, joint) for joint in SKELETON.joints),
+                  parts={"body": slice(0, len(SKELETON))}, anchors=SKELETON.parents, bones=SKELETON.bones,
+                  mirror=SKELETON.mirror)
+
+
 HOLISTIC = _holistic()
-LAYOUTS = {layout.name: layout for layout in (HOLISTIC,)}
+BODY_17 = _body()
+LAYOUTS = {layout.name: layout for layout in (HOLISTIC, BODY_17)}
 
 
 def locate(header: PoseHeader, layout: Layout) -> np.ndarray:

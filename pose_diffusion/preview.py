@@ -59,7 +59,7 @@ def save_preview(before: Pose, after: Pose, path: str | os.PathLike[str], *,
     ImportError
         If a library for drawing is missing.
     """
-    write = _writer(path)
+    write = writer(path)
     if before.body.data.shape != after.body.data.shape:
         raise ValueError(f"before has the shape {before.body.data.shape}, after {after.body.data.shape}: no preview")
     fps = float(before.body.fps)
@@ -105,7 +105,7 @@ def save_pose_preview(pose: Pose, path: str | os.PathLike[str], *, label: str = 
     ImportError
         If a library for drawing is missing.
     """
-    write = _writer(path)
+    write = writer(path)
     fps, all_frames = float(pose.body.fps), len(pose.body.data)
     frames, step = min(all_frames, max(1, round(seconds * fps))), max(1, round(fps / MAX_FPS))
     drawn = _drawable(pose, slice(0, frames, step))
@@ -120,7 +120,7 @@ def save_pose_preview(pose: Pose, path: str | os.PathLike[str], *, label: str = 
     return 0.0, frames / fps
 
 
-def _writer(path: str | os.PathLike[str]) -> Callable[[list[Image], Path, float], None]:
+def writer(path: str | os.PathLike[str]) -> Callable[[list[Image], Path, float], None]:
     """What writes the pictures at a frame rate to a file of this ending."""
     check_installed()
     writers = {".gif": _write_gif, ".mp4": _write_mp4}

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 from urllib.parse import quote
 
 from pose_format import Pose
@@ -193,6 +193,37 @@ class CorrectCapture(_Transform):
 
 
 @dataclass(frozen=True)
+class Lift(_Transform):
+    """Lift a person to 3D: world landmarks in metres; see `pose_diffusion.lifted_pose` for what comes back.
+
+    Attributes
+    ----------
+    camera : str, optional
+        A focal length in pixels ("1200"), a field of view ("60deg") or a JSON file; without it, it is estimated.
+    person, steps, mode, noise_px, energy_scale, seed, device, model
+        As in `pose_diffusion.lift`.
+    """
+
+    name: ClassVar[str] = "lift"
+    camera: str | None = None
+    person: int = 0
+    steps: int = 8
+    mode: Literal["both", "energy", "conditioned"] = "both"
+    noise_px: float | None = None
+    energy_scale: float = 1.0
+    seed: int = 0
+    device: str = "cpu"
+    model: str | Path | PoseDiffusion | None = None
+
+    def process_poses(self, poses: Iterable[Pose], progress: bool = False) -> list[Pose]:
+        several, settings = tqdm(list(poses), desc=self.name, unit="pose", disable=not progress), _settings(self)
+        camera = None if self.camera is None else pose_diffusion.CameraSpec.parse(self.camera)
+        settings["camera"] = camera
+        return [pose_diffusion.lifted_pose(pose, pose_diffusion.lift(pose, **settings), person=self.person)
+                for pose in several]
+
+
+@dataclass(frozen=True)
 class Compose(_Transform):
     """Several transforms, one after the other; any object with a `PoseProcessor`'s methods can be among them."""
 
@@ -249,7 +280,7 @@ class TransformInfo:
     error: str = ""
 
 
-_OWN = (Refine, FillMissing, Generate, Regenerate, CorrectCapture)
+_OWN = (Refine, FillMissing, Generate, Regenerate, CorrectCapture, Lift)
 _factories: dict[str, Callable[..., Any]] = {transform.name: transform for transform in _OWN}
 
 

@@ -53,3 +53,8 @@ def observe(xyz: torch.Tensor, mask: torch.Tensor | None = None, exact: torch.Te
     exact = torch.zeros_like(mask) if exact is None else exact
     valid = torch.ones(xyz.shape[:2], dtype=torch.bool)
     return Observation(torch.where(mask.unsqueeze(-1), xyz, 0.), mask, exact, seconds, valid)
+
+
+def clip_of(observation: Observation, index: int, frames: int) -> Observation:
+    """One clip of a batch, without its padding."""
+    return observation.map(lambda x: x[index:index + 1, :frames])

@@ -213,7 +213,7 @@ def test_broken_ones_are_listed_with_the_reason_and_break_nothing() -> None:
     assert "Absent" in errors["absent"]
     assert "cannot be called" in errors["number"]
     assert errors["refine"] == "the name is taken by pose_diffusion.transforms"
-    assert [info.error for info in available_transforms() if info.origin == "pose_diffusion.transforms"] == [""] * 5
+    assert [info.error for info in available_transforms() if info.origin == "pose_diffusion.transforms"] == [""] * 6
     assert isinstance(get_transform("refine"), Refine)
     with pytest.raises(TransformError, match="ZeroDivisionError"):
         get_transform("crash")

@@ -14,6 +14,10 @@ class DenoiserConfig:
     ----------
     layout : str
         Name of its layout.
+    reading : str
+        How it reads an observation: ``"candidates"`` weighs simple estimates of a clip, for Holistic keypoints (see
+        `choosing.py`); ``"plain"`` starts from the data's mean, for any layout and coordinates known one by one (see
+        `plain.py`).
     width, heads : int
         Of the transformer's tokens.
     encoder_layers, decoder_layers : int
@@ -33,6 +37,7 @@ class DenoiserConfig:
     """
 
     layout: str = "holistic"
+    reading: str = "candidates"
     width: int = 192
     heads: int = 6
     encoder_layers: int = 4
@@ -50,6 +55,7 @@ class DenoiserConfig:
 
 LIMITS = {"width": 2048, "heads": 64, "encoder_layers": 64, "decoder_layers": 64, "frames_per_token": 16,
           "window": 1024, "condition_width": 4096, "text_layers": 64, "embedding_width": 65536}
+READINGS = ("candidates", "plain")
 MAY_BE_ZERO = ("text_layers", "embedding_width")
 
 
@@ -72,6 +78,12 @@ def checked_config(values: dict) -> DenoiserConfig:
             raise ValueError(f"{name} must be a whole number from {least} to {limit}, not {value!r}")
     if config.layout not in LAYOUTS:
         raise ValueError(f"unknown layout {config.layout!r}: there are {', '.join(LAYOUTS)}")
+    if config.reading not in READINGS:
+        raise ValueError(f"unknown reading {config.reading!r}: there are {', '.join(READINGS)}")
+    if config.reading == "candidates" and not {"left_hand", "right_hand", "face"} <= set(LAYOUTS[config.layout].parts):
+        raise ValueError(f"candidates are of hands and faces, layout {config.layout!r} has none: set reading to plain")
+    if config.reading == "plain" and config.text_layers:
+        raise ValueError("a network that reads plainly understands no text: set text_layers to 0")
     if config.width % (2 * config.heads) or config.window % (4 * config.frames_per_token):
         raise ValueError("width must be a multiple of twice the heads, window of four times frames_per_token")
     if config.text_layers and config.condition_width % 4:

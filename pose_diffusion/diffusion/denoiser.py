@@ -7,36 +7,35 @@ encoder saw, and corrects the mean. So ten steps cost one encoder and nine light
 
 State space: features (points relative to their anchors) in units of what is unknown, `u = (x - filled) / spread`. An
 exact keypoint has spread 0 and cannot move.
+
+There are two ways to read an observation: `choosing.py` for Holistic keypoints, `plain.py` for any layout.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from pose_diffusion.diffusion.block import Block
-from pose_diffusion.diffusion.candidates import CANDIDATES, FACE_CANDIDATES, Start, average
+from pose_diffusion.diffusion.choosing import Choosing
 from pose_diffusion.diffusion.condition import PLACES, Condition, place
 from pose_diffusion.diffusion.config import DenoiserConfig
-from pose_diffusion.diffusion.filling import Filler, sides
-from pose_diffusion.diffusion.gaussian import Gaussian, blank
+from pose_diffusion.diffusion.filling import Filler, Observation
+from pose_diffusion.diffusion.gaussian import Gaussian
 from pose_diffusion.diffusion.noise import Shape, plain
+from pose_diffusion.diffusion.plain import Plain
+from pose_diffusion.diffusion.reading import AnyStart, Reading
 from pose_diffusion.diffusion.schedule import c_in, c_noise
 from pose_diffusion.diffusion.telling import Telling
 from pose_diffusion.diffusion.text import TextEncoder
-from pose_diffusion.diffusion.wiener import Prior, nothing
-from pose_diffusion.layout import BODY_POINTS, HAND_POINTS, LAYOUTS, Layout
+from pose_diffusion.diffusion.tree import Tree
+from pose_diffusion.diffusion.wiener import Prior
+from pose_diffusion.layout import LAYOUTS, Layout
 
-LEVELS = {"body": .03, "left_hand": .04, "right_hand": .04, "face": .01}  # capture noise in shoulder widths, per part
-PER_COORDINATE = .8  # std of a coordinate over the mean distance in the plane, for a Gaussian
-OBSERVED = .7  # errors where something is observed, over those expected, ...
-STRANGERS = 1.1  # ... and in gaps, on sources left out of training, over those expected
-LEAST_OWN = .5  # of a point's expected error is at least its own, the rest may be that of its anchor
-HIDDEN = 48  # of the layer that chooses between a point's candidates
-LOCAL = 4 * (len(CANDIDATES) - 1) + 5  # local statistics of a point that decide between the candidates
+READINGS: dict[str, Reading[Any]] = {"candidates": Choosing(), "plain": Plain()}
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class Encoded:
     mean : Tensor
         `(B, T, K, 3)` features: the posterior mean.
     error : Tensor
-        `(B, T, K)` expected distance of the mean from the truth in shoulder widths; 0 for exact points.
+        `(B, T, K)` expected distance of the mean from the truth in the units of points; 0 for exact points.
     doubt : Tensor
         `(B, T, K, 3)` std of what is wrong with the features of the mean, in units of the state space.
     spread : Tensor
@@ -60,7 +59,7 @@ class Encoded:
     times, keep : Tensor
         `(B, N)` seconds of the tokens; bool, False where padding.
     weights : Tensor
-        `(B, T, inner, C)` logarithms of the weights of the candidates.
+        `(B, T, inner, C)` logarithms of the weights of the candidates; no numbers where there are none.
     usual : Tensor
         `(B, T, K, 3)` features: how the sign that the text tells of is usually made; the mean where there is no text.
     """
@@ -104,37 +103,28 @@ class Denoiser(nn.Module):
     std: Tensor
     rate: Tensor
     level: Tensor
-    hand_basis: Tensor
-    hand_taps: Tensor
-    body_basis: Tensor
-    body_taps: Tensor
+    # Of networks that choose between candidates:
+    context: nn.Linear
+    local: nn.Linear
+    identity: nn.Parameter
+    choice: nn.Linear
+    face_choice: nn.Linear
 
     def __init__(self, config: DenoiserConfig):
         super().__init__()
         self.config = config
         self.layout: Layout = LAYOUTS[config.layout]
-        points, inner = len(self.layout), self.layout.parts["face"].start
-        self.inner = inner
-        self._filler: tuple[tuple, Filler] | None = None
+        points = len(self.layout)
+        self._tree: tuple[tuple, Tree] | None = None
         self.register_buffer("mean", torch.zeros(points, 3))
         self.register_buffer("std", torch.ones(points, 3))
         self.register_buffer("rate", torch.ones(points, 3))
-        for part, count in (("hand", len(HAND_POINTS)), ("body", len(BODY_POINTS))):
-            prior = nothing(count)
-            self.register_buffer(f"{part}_basis", prior.basis)
-            self.register_buffer(f"{part}_taps", prior.taps)
-        for part, indices in (("body", BODY_POINTS), ("side", sides(self.layout)[0])):
-            for name, value in vars(blank(len(indices))).items():
-                self.register_buffer(f"{part}_window_{name}", value)
+        self.reading.add_buffers(self)
         for part, where in self._shaped():
             self.register_buffer(f"{part}_noise", plain(3 * (where.stop - where.start)))
-        level = torch.empty(points, 1)
-        for part, value in LEVELS.items():
-            level[self.layout.parts[part]] = value
-        self.register_buffer("level", level)
+        self.register_buffer("level", self.reading.level(self.layout))
         width, span = config.width, config.frames_per_token
-        static = 3 * points + 4 * inner + 3 + 12 * inner
-        self.stem = nn.Linear(span * static, width)
+        self.stem = nn.Linear(span * self.reading.inputs(self.layout), width)
         self.condition = nn.Linear(config.condition_width, width)
         self.null = nn.Parameter(torch.zeros(1, 1, width))
         self.text = self.place = self.telling = None
@@ -145,12 +135,8 @@ class Denoiser(nn.Module):
         self.encoder = nn.ModuleList(Block(width, config.heads, config.dropout) for _ in range(config.encoder_layers))
         self.norm = nn.LayerNorm(width)
         self.residual = nn.Linear(width, span * 3 * points)
-        self.error = nn.Linear(width, span * (inner + 1))
-        self.context = nn.Linear(width, span * HIDDEN)
-        self.local = nn.Linear(LOCAL, HIDDEN)
-        self.identity = nn.Parameter(torch.zeros(inner, HIDDEN))
-        self.choice = nn.Linear(HIDDEN, len(CANDIDATES))
-        self.face_choice = nn.Linear(width, span * FACE_CANDIDATES)
+        self.error = nn.Linear(width, span * self.reading.outputs(self.layout))
+        self.reading.add_layers(self)
         self.noisy = nn.Linear(span * 3 * points, width)
         self.bridge = nn.Linear(width, width)
         self.noise_level = nn.Sequential(nn.Linear(64, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
@@ -159,92 +145,86 @@ class Denoiser(nn.Module):
         self.decoder = nn.ModuleList(Block(width, config.heads, config.dropout) for _ in range(config.decoder_layers))
         self.final = nn.LayerNorm(width)
         self.head = nn.Linear(width, span * 3 * points)
-        self.register_load_state_dict_post_hook(lambda module, _: setattr(module, "_filler", None))
+        self.register_load_state_dict_post_hook(lambda module, _: setattr(module, "_tree", None))
         self._reset()
 
     def _reset(self) -> None:
-        for layer in (self.residual, self.error, self.head, self.modulation, self.face_choice):
+        for layer in (self.residual, self.error, self.head, self.modulation):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
         with torch.no_grad():
             self.offset[:, (2, 5)] = 1  # gates open: the skip connections start from plain pre-norm layers
-            self.choice.weight.mul_(.1)
-            self.choice.bias.zero_()
-            self.choice.bias[0] = 2
 
     def _shaped(self) -> list[tuple[str, slice]]:
         """The parts whose noise has a shape of its own, the right hand for both."""
-        return [("body", self.layout.parts["body"]), ("hand", self.layout.parts["right_hand"]),
-                ("face", self.layout.parts["face"])]
+        parts = self.layout.parts
+        return [(name, parts[part]) for name, part in (("body", "body"), ("hand", "right_hand"), ("face", "face"))
+                if part in parts]
+
+    @property
+    def reading(self) -> Reading[Any]:
+        """How it reads observations."""
+        return READINGS[self.config.reading]
+
+    @property
+    def inner(self) -> int:
+        """How many points are before the face; all, where there is none."""
+        face = self.layout.parts.get("face")
+        return len(self.layout) if face is None else face.start
+
+    @property
+    def tree(self) -> Tree:
+        """How its points hang together: made once for the statistics that there are."""
+        key = self.mean.device, self.mean.data_ptr()
+        if self._tree is None or self._tree[0] != key:
+            self._tree = key, self._made_tree()
+        return self._tree[1]
+
+    def _made_tree(self) -> Tree:
+        if self.config.reading != "candidates":
+            return Tree(self.layout, self.mean.device)
+        buffers = dict(self.named_buffers())
+        hand, body = (Prior(buffers[f"{part}_basis"], buffers[f"{part}_taps"]) for part in ("hand", "body"))
+        windows = (Gaussian(*(buffers[f"{part}_window_{field.name}"] for field in fields(Gaussian)))
+                   for part in ("body", "side"))
+        return Filler(self.layout, self.mean, hand, body, *windows)
 
     @property
     def filler(self) -> Filler:
-        """What fills observations before the network sees them: made once for the statistics that there are."""
-        key = self.mean.device, self.mean.data_ptr()
-        if self._filler is None or self._filler[0] != key:
-            buffers = dict(self.named_buffers())
-            hand, body = (Prior(buffers[f"{part}_basis"], buffers[f"{part}_taps"]) for part in ("hand", "body"))
-            windows = (Gaussian(*(buffers[f"{part}_window_{field.name}"] for field in fields(Gaussian)))
-                       for part in ("body", "side"))
-            self._filler = key, Filler(self.layout, self.mean, hand, body, *windows)
-        return self._filler[1]
+        """What fills observations before the network sees them; of networks that choose between candidates."""
+        tree = self.tree
+        if not isinstance(tree, Filler):
+            raise TypeError(f"a network whose reading is {self.config.reading} fills nothing")
+        return tree
+
+    def window(self, frames: int) -> int:
+        """Frames to run it on at a time for clips of so many: fewer than it was trained on, where it reads plainly and
+        the clips are short. (Candidates look at what is beyond the end of a clip.)
+        """
+        size, span = self.config.window, self.config.frames_per_token
+        return size if self.config.reading == "candidates" else min(size, max(1, -(-frames // span)) * span)
 
     def set_statistics(self, values: dict[str, Tensor]) -> None:
         """Take over what `training.statistics` found, by the names of the buffers."""
         for name, value in values.items():
             getattr(self, name).copy_(value)
-        self._filler = None
+        self._tree = None
 
-    def spread(self, begin: Start) -> Tensor:
-        """`(B, T, K, 3)`: how far the truth may be from the filled observation: capture noise where something is
-        observed, a random walk from the nearest observations in gaps, the data's std where nothing is known.
-        """
-        gap = torch.minimum(begin.since, begin.until)
-        both = torch.isfinite(begin.since) & torch.isfinite(begin.until)
-        gap = torch.where(both, begin.since * begin.until / (begin.since + begin.until).clamp(min=1e-6), gap)
-        walk = torch.minimum(self.rate * gap.clamp(max=1e4).sqrt().unsqueeze(-1) + .005, self.std)
-        out = torch.where(begin.known.unsqueeze(-1), self.level.expand(-1, 3), walk)
-        anchors = self.filler.anchors
-        exact = begin.known & begin.exact & begin.exact[..., anchors]
-        return out.masked_fill((exact | ~begin.valid.unsqueeze(-1)).unsqueeze(-1), 0)  # nothing to find out there
+    def start(self, observation: Observation) -> AnyStart:
+        """All about an observation that does not change from step to step, for `encode`."""
+        return self.reading.start(self, observation)
 
-    def _statistics(self, begin: Start) -> tuple[Tensor, Tensor]:
-        """Static inputs per frame `(B, T, C)` and local statistics per point `(B, T, inner, LOCAL)`."""
-        n = self.inner
-        x, valid = begin.filled, begin.valid[..., None].to(begin.filled)
-        centre = (x * valid.unsqueeze(-1)).sum(1, keepdim=True) / valid.unsqueeze(-1).sum(1, keepdim=True).clamp(min=1)
-        centred = ((x - centre) / self.std).clamp(-5, 5)
-        differences = begin.candidates[..., 1:, :] - begin.candidates[..., :1, :]
-        shown = [CANDIDATES.index(name) - 1 for name in ("trusted", "steady 2", "other hand", "likely 2")]
-        picked = differences[..., shown, :]
-        since, until = (torch.log1p(10 * t[..., :n].clamp(max=10)) for t in (begin.since, begin.until))
-        flags = torch.stack([begin.known[..., :n], begin.exact[..., :n], begin.suspicious], dim=-1).to(x)
-        face = torch.stack([begin.known[..., n:].any(-1), begin.exact[..., n:].any(-1)], dim=-1).to(x)
-        face = torch.cat([face, torch.log1p(10 * begin.since[..., n:n + 1].clamp(max=10))], dim=-1)
-        frame = torch.cat([centred.flatten(2), flags[..., 0], flags[..., 2], since, until, face,
-                           (picked / .1).clamp(-5, 5).flatten(2)], dim=-1)
-        size = torch.log1p(differences.norm(dim=-1) / .01) * valid.unsqueeze(-1)
-        before, after = torch.cat([size[:, :1], size[:, :-1]], 1), torch.cat([size[:, 1:], size[:, -1:]], 1)
-        around = torch.cat([before, size, after, self._usual(size, begin)], -1)
-        return frame * valid, torch.cat([around, flags, since.unsqueeze(-1), until.unsqueeze(-1)], dim=-1)
+    def spread(self, begin: AnyStart) -> Tensor:
+        """`(B, T, K, 3)`: how far the truth may be from the filled observation; 0 for what cannot move."""
+        return self.reading.spread(self, begin)
 
-    def _usual(self, size: Tensor, begin: Start) -> Tensor:
-        """`(B, T, inner, C - 1)`: how far apart the candidates are in the whole window, by part: its jitter."""
-        counted = (begin.known[..., :self.inner] & begin.valid.unsqueeze(-1)).unsqueeze(-1).to(size)
-        out = torch.empty_like(size)
-        for part in ("body", "left_hand", "right_hand"):
-            where = self.layout.parts[part]
-            total = (size[:, :, where] * counted[:, :, where]).sum((1, 2), keepdim=True)
-            out[:, :, where] = total / counted[:, :, where].sum((1, 2), keepdim=True).clamp(min=1)
-        return out
-
-    def encode(self, begin: Start, condition: Condition | None = None) -> Encoded:
+    def encode(self, begin: AnyStart, condition: Condition | None = None) -> Encoded:
         """Read the observation: posterior mean, expected error, and context for the decoder.
 
         Parameters
         ----------
-        begin : Start
-            A batch of observations, filled; T a multiple of `frames_per_token`.
+        begin : AnyStart
+            From `start`: a batch of observations, filled; T a multiple of `frames_per_token`.
         condition : Condition, optional
             Tokens of text, or none.
 
@@ -252,11 +232,9 @@ class Denoiser(nn.Module):
         -------
         Encoded
         """
-        mean = average(begin, self.inner).unsqueeze(-2).expand(-1, begin.candidates.shape[1], -1, -1, -1)
-        begin = replace(begin, candidates=torch.cat([begin.candidates, mean], dim=-2))
+        frame, local, begin = self.reading.look(self, begin)
         spread = self.spread(begin)
-        frame, local = self._statistics(begin)
-        span, batch = self.config.frames_per_token, len(frame)
+        span = self.config.frames_per_token
         tokens = self.stem(patch(frame, span))
         times = begin.seconds[:, ::span] - begin.seconds[:, :1]  # a window looks the same wherever in its clip it lies
         keep = begin.valid[:, ::span]
@@ -270,19 +248,16 @@ class Denoiser(nn.Module):
         for block in self.encoder:
             x = block(x, when, torch.cat([heard, keep], dim=1))
         x = self.norm(x[:, text.shape[1]:])
-        mean, weights = self._choose(x, local, begin)
+        mean, weights = self.reading.settle(self, x, local, begin)
         if usual is not None and making is not None and self.telling is not None:
             unknown = ~begin.known.unsqueeze(-1) & (spread > 0)
             mean = mean + self.telling.share(x, making) * unknown * (usual - mean)
         mean = mean + spread * self.residual(x).float().view(mean.shape)
-        error = F.softplus(self.error(x).float().view(batch, -1, self.inner + 1) - 3)
-        error = torch.cat([error[..., :-1], error[..., -1:].expand(-1, -1, len(self.layout) - self.inner)], dim=-1)
-        error = error.masked_fill(begin.exact, 0)
-        doubt = self._doubt(error.detach(), begin.known, spread)
+        error, doubt = self.reading.expect(self, x, begin, spread)
         usual = mean if usual is None else usual
         return Encoded(mean, error, doubt, spread, begin.filled, x, times, keep, weights, usual)
 
-    def _listen(self, begin: Start, condition: Condition | None, like: Tensor) -> tuple[Tensor, Tensor]:
+    def _listen(self, begin: AnyStart, condition: Condition | None, like: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens of the condition `(B, L, width)`, the first one learnt, and which are heard `(B, L)`: those of signs
         that are in the window.
         """
@@ -311,31 +286,6 @@ class Denoiser(nn.Module):
             for where in ((points,) if part != "hand" else (self.layout.parts["left_hand"], points)):
                 out[:, :, where] = shape(smooth[:, :, where], mirrored=where != points)
         return out
-
-    def _doubt(self, error: Tensor, known: Tensor, spread: Tensor) -> Tensor:
-        """The expected error of points as that of features: what is wrong with a point may be wrong with its anchor."""
-        filler = self.filler
-        anchor = torch.where(filler.has_anchor, error[..., filler.anchors], 0.)
-        own = torch.maximum(error**2 - anchor**2, (LEAST_OWN * error)**2).sqrt()
-        own = own * torch.where(known, OBSERVED, STRANGERS)
-        return (PER_COORDINATE * own.unsqueeze(-1) / spread.clamp(min=1e-6)).clamp(.02, 3)
-
-    def _choose(self, x: Tensor, local: Tensor, begin: Start) -> tuple[Tensor, Tensor]:
-        """A convex combination of the candidates, point by point: it can be as good as the best of them. Also the
-        logarithms of its weights. Not in half precision, whose rounding would depend on what is computed beside it.
-        """
-        batch, frames = local.shape[:2]
-        context = self.context(x).float().view(batch, frames, 1, -1)
-        with torch.autocast(x.device.type, enabled=False):
-            weights = self.choice(F.gelu(self.local(local) + context + self.identity)).log_softmax(-1)
-        settled = (begin.exact & begin.known)[..., :self.inner, None]
-        first = torch.zeros_like(weights[..., :1]), torch.full_like(weights[..., 1:], -1e4)
-        weights = torch.where(settled, torch.cat(first, dim=-1), weights)
-        inner = (weights.exp().unsqueeze(-1) * begin.candidates).sum(-2)
-        face = self.face_choice(x).float().view(batch, frames, 1, FACE_CANDIDATES, 1)
-        settled = (begin.exact & begin.known)[..., self.inner:, None]
-        smoothed = (face.softmax(-2) * begin.face).sum(-2)
-        return torch.cat([inner, torch.where(settled, begin.filled[:, :, self.inner:], smoothed)], dim=2), weights
 
     def decode(self, encoded: Encoded, x: Tensor, sigma: Tensor) -> Tensor:
         """One step: the clean clip from a noisy one.

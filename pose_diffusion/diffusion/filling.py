@@ -7,7 +7,9 @@ is torch on batches, the same code in training and use.
 """
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +17,7 @@ from torch.nn import functional as F
 
 from pose_diffusion.diffusion.gaussian import Gaussian, blank
 from pose_diffusion.diffusion.interpolation import Filled, interpolate, pchip
+from pose_diffusion.diffusion.tree import Tree
 from pose_diffusion.diffusion.wiener import NOISE, Prior, nothing, steadied
 from pose_diffusion.layout import BODY, BODY_POINTS, FACE, FACE_ANCHOR, HAND_POINTS, LEFT_HAND, RIGHT_HAND, Layout
 
@@ -30,7 +33,7 @@ class Observation:
     Attributes
     ----------
     xyz : Tensor
-        `(B, T, K, 3)` float32, shoulder widths, 0 where missing.
+        `(B, T, K, 3)` float32, shoulder widths (metres in layout `body`), 0 where missing.
     mask : Tensor
         `(B, T, K)` bool: observed.
     exact : Tensor
@@ -39,6 +42,12 @@ class Observation:
         `(B, T)` float32.
     valid : Tensor
         `(B, T)` bool: False on padding.
+    axes : Tensor, optional
+        `(B, T, K, 3)` bool: which coordinates of the observed points are known; without it, all. Only networks whose
+        reading is plain take it.
+    noise : Tensor, optional
+        `(B, T, K)` or `(B, T, K, 3)`: std of observed points that are not exact, in units of `xyz`; without it, what is
+        usual for the layout. Only networks whose reading is plain take it.
     """
 
     xyz: Tensor
@@ -46,10 +55,17 @@ class Observation:
     exact: Tensor
     seconds: Tensor
     valid: Tensor
+    axes: Tensor | None = None
+    noise: Tensor | None = None
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Observation:
+        """The same function on every tensor."""
+        given: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: function(value) for name, value in given.items() if value is not None})
 
     def to(self, device: torch.device | str) -> Observation:
         """On another device."""
-        return Observation(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+        return self.map(lambda value: value.to(device))
 
 
 def path(points: Tensor) -> Tensor:
@@ -133,8 +149,8 @@ def usual_place(x: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
     return there(median(x, 7)) + there(median(step, 7)) * ahead[:, :, None, None], ahead.abs()
 
 
-class Filler:
-    """Fills observations in a layout. Holds only index tables and the layout's mean pose.
+class Filler(Tree):
+    """Fills observations in a layout with hands and a face. Holds only index tables and the layout's mean pose.
 
     Parameters
     ----------
@@ -150,15 +166,12 @@ class Filler:
 
     def __init__(self, layout: Layout, mean: Tensor, hand: Prior | None = None, body: Prior | None = None,
                  body_window: Gaussian | None = None, side_window: Gaussian | None = None):
-        self.layout = layout
+        super().__init__(layout, mean.device)
         self.hand, self.body = hand or nothing(len(HAND_POINTS)), body or nothing(len(BODY_POINTS))
         self.sides = sides(layout)
         self.body_window = body_window or blank(len(BODY_POINTS))
         self.side_window = side_window or blank(len(self.sides[0]))
         self.mean = mean
-        self.anchors = torch.tensor([a if a >= 0 else i for i, a in enumerate(layout.anchors)], device=mean.device)
-        self.has_anchor = torch.tensor([a >= 0 for a in layout.anchors], device=mean.device)
-        self.depth = max(self._depth(i) for i in range(len(layout)))
         self.rest = self.points(mean)
         self.hands = (layout.parts["left_hand"], layout.parts["right_hand"])
         self.wrists = tuple(layout.index(BODY, f"{side}_WRIST") for side in ("LEFT", "RIGHT"))
@@ -170,22 +183,6 @@ class Filler:
         self.movers = [layout.index(BODY, f"{side}_{point}") for side in ("LEFT", "RIGHT")
                        for point in ("ELBOW", "WRIST", "PINKY", "INDEX", "THUMB")]
         self.borrowed = ((nose, forehead), (self.wrists[0], left), (self.wrists[1], right))
-
-    def _depth(self, point: int) -> int:
-        anchor = self.layout.anchors[point]
-        return 0 if anchor < 0 else 1 + self._depth(anchor)
-
-    def features(self, xyz: Tensor) -> Tensor:
-        """Points `(..., K, 3)`, or the first n of them, relative to their anchors, which come before n."""
-        n = xyz.shape[-2]
-        return torch.where(self.has_anchor[:n].unsqueeze(-1), xyz - xyz[..., self.anchors[:n], :], xyz)
-
-    def points(self, features: Tensor) -> Tensor:
-        """The inverse of `features`: each point the sum of the features on its way to the root."""
-        out, n = features, features.shape[-2]
-        for _ in range(self.depth):
-            out = features + torch.where(self.has_anchor[:n].unsqueeze(-1), out[..., self.anchors[:n], :], 0.)
-        return out
 
     def complete_anchors(self, obs: Observation) -> Observation:
         """Where an anchor is missing but the point on it is there (hand without body wrist), place the anchor by it."""

@@ -50,7 +50,8 @@ class Estimate:
     step, steps : int
         This step, from 1, and how many there are.
     error : Tensor
-        `(B, T, K)` expected distance from the truth, shoulder widths; 0 for exact points.
+        `(B, T, K)` expected distance of the first step's estimate from the truth, in the layout's units: shoulder
+        widths, or metres for `body`; 0 for exact points.
     """
 
     step: int
@@ -60,7 +61,7 @@ class Estimate:
 
     @cached_property
     def xyz(self) -> Tensor:
-        """`(B, T, K, 3)` the clean estimate, shoulder widths. Made when asked for: most callers want the last only."""
+        """`(B, T, K, 3)` the clean estimate, in the same units. Made when asked for: most want the last only."""
         return self._points()
 
 
@@ -193,7 +194,8 @@ class PoseDiffusion:
     def sample(self, observation: Observation, *, steps: int = 1, seeds: Sequence[int] | None = None,
                guidance: float = 1.0, guidance_interval: tuple[float, float] = (0., math.inf),
                temperature: float = 1.0, condition: Condition | None = None, energy: Energy | None = None,
-               energy_scale: float = 1.0) -> Iterator[Estimate]:
+               energy_scale: float = 1.0, energy_steps: int = 5,
+               energy_through: bool = False) -> Iterator[Estimate]:
         """Sample clips that agree with an observation: yields after every step.
 
         Parameters
@@ -217,6 +219,10 @@ class PoseDiffusion:
             From points `(B, T, K, 3)` to `(B,)`; its gradient steers every step (see `energy.py`).
         energy_scale : float
             Its weight.
+        energy_steps : int
+            Most inner steps towards low energy, at every step: the stiffer the energy, the more it takes.
+        energy_through : bool
+            Take the gradient of the energy through the network: much slower (see `energy.guide`).
 
         Yields
         ------
@@ -226,10 +232,15 @@ class PoseDiffusion:
         sigmas = karras_sigmas(steps, SIGMA_MIN, SIGMA_MAX, RHO).to(self.device)
         guided = condition is not None and guidance != 1.0
         heard = None if condition is None else condition.to(self.device)
-        reader = Reader(self.denoiser, obs, heard, guided, SIGMA_MAX)
+        try:
+            reader = Reader(self.denoiser, obs, heard, guided, SIGMA_MAX)
+        except ValueError as error:
+            raise ModelError(str(error)) from error
         denoise = classifier_free(reader.denoise, guidance if guided else 1.0, guidance_interval)
         if energy is not None:
-            denoise = guide(denoise, energy, energy_scale, to_points=reader.points)
+            std = reader.doubt if self.denoiser.config.reading == "plain" else 1.
+            denoise = guide(denoise, energy, energy_scale, to_points=reader.points, steps=energy_steps, std=std,
+                            through=energy_through)
         frames, points = obs.xyz.shape[1:3]
         seeds = list(seeds) if seeds is not None else [0] * len(obs.xyz)
         begin = torch.zeros_like(obs.xyz)

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from pose_diffusion.diffusion import windows as windowing
-from pose_diffusion.diffusion.candidates import Start, start
 from pose_diffusion.diffusion.condition import Condition
 from pose_diffusion.diffusion.denoiser import Denoiser, Encoded
 from pose_diffusion.diffusion.filling import Observation
+from pose_diffusion.diffusion.reading import AnyStart
 
 WINDOWS_AT_ONCE = 64
+LEAST_DOUBT = .01  # units of the state
 
 
 class Reader:
@@ -35,11 +36,11 @@ class Reader:
     """
 
     def __init__(self, network: Denoiser, obs: Observation, condition: Condition | None, guided: bool, drowned: float):
-        self.network, self.filler, self.obs, self.drowned = network, network.filler, obs, drowned
+        self.network, self.tree, self.obs, self.drowned = network, network.tree, obs, drowned
         lengths = obs.valid.sum(1).tolist()
-        size = network.config.window
-        self.windows = windowing.cover(lengths, size, size // 4, obs.xyz.device, frames=obs.xyz.shape[1])
-        begin = start(self.filler, obs)
+        size = network.window(max(lengths, default=0))
+        self.windows = windowing.cover(lengths, size, max(1, size // 4), obs.xyz.device, frames=obs.xyz.shape[1])
+        begin = network.start(obs)
         self.spread = network.spread(begin)
         self.per_spread = torch.where(self.spread > 0, 1 / self.spread.clamp(min=1e-6), 0.)
         self.filled = begin.filled
@@ -52,15 +53,21 @@ class Reader:
         self.both = [one.beside(other) for one, other in pairs]
         self.error = self.windows.join(torch.cat([encoded.error for encoded in self.conditional]))
 
+    @property
+    def doubt(self) -> Tensor:
+        """`(B, T, K, 3)` std of what is wrong with the posterior mean, in units of the state; above 0 everywhere."""
+        return self.windows.join(torch.cat([encoded.doubt for encoded in self.conditional])).clamp(min=LEAST_DOUBT)
+
     def points(self, u: Tensor) -> Tensor:
-        """State `(B, T, K, 3)` to points in shoulder widths."""
-        return self.filler.points(self.filled + self.spread * u)
+        """State `(B, T, K, 3)` to points in the units of the layout: shoulder widths, or metres for `body`."""
+        return self.tree.points(self.filled + self.spread * u)
 
     def answer(self, u: Tensor) -> Tensor:
         """The same, with exact points as they were given, to the last bit."""
-        return torch.where(self.obs.exact.unsqueeze(-1), self.obs.xyz, self.points(u))
+        exact = self.obs.exact.unsqueeze(-1)
+        return torch.where(exact if self.obs.axes is None else exact & self.obs.axes, self.obs.xyz, self.points(u))
 
-    def _read(self, parts: Start, condition: Condition | None) -> list[Encoded]:
+    def _read(self, parts: AnyStart, condition: Condition | None) -> list[Encoded]:
         out = []
         for i in range(0, len(self.windows.clip), WINDOWS_AT_ONCE):
             rows = slice(i, i + WINDOWS_AT_ONCE)

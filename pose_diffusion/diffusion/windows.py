@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from pose_diffusion.diffusion.candidates import Start
+from pose_diffusion.diffusion.reading import Begin
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,6 @@ def _fade(size: int, overlap: int, at_start: bool, at_end: bool) -> Tensor:
     return weight
 
 
-def cut(begin: Start, windows: Windows) -> Start:
+def cut(begin: Begin, windows: Windows) -> Begin:
     """The windows of a batch of observations."""
     return begin.map(windows.cut)

@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 
 from pose_diffusion.diffusion.model import PoseDiffusion
 from pose_diffusion.notation import Text
+from pose_diffusion.training.lift_module import LiftData
 from pose_diffusion.training.module import MONITOR, PoseData, PoseModule
 
 # Settings of the Trainer that a run has no choice about: who sees which sample is for PoseData to say, and a model that
@@ -96,7 +97,7 @@ def _check_embeddings(module: PoseModule, width: int) -> None:
                          "pack it with --embeddings, or set --model.denoiser.embedding_width 0")
 
 
-def fit(module: PoseModule, data: PoseData, settings: dict[str, Any], out: str | os.PathLike[str],
+def fit(module: PoseModule, data: PoseData | LiftData, settings: dict[str, Any], out: str | os.PathLike[str],
         last: Path | None = None) -> float:
     """Train, and leave the best model in a folder.
 
@@ -104,7 +105,7 @@ def fit(module: PoseModule, data: PoseData, settings: dict[str, Any], out: str |
     ----------
     module : PoseModule
         The network; it takes over the statistics of the data.
-    data : PoseData
+    data : PoseData or LiftData
         The samples.
     settings : dict
         Of `lightning.pytorch.Trainer`. Below its `default_root_dir` are the checkpoints, `last.ckpt` after every epoch
@@ -118,7 +119,8 @@ def fit(module: PoseModule, data: PoseData, settings: dict[str, Any], out: str |
     Returns
     -------
     float
-        The best score: the ratio on the sources held out, or its geometric mean with that on the clips kept back.
+        The best score: the ratio on the sources held out, or its geometric mean with that on the clips kept back; of
+        the body, millimetres (see `LiftModule`).
 
     Raises
     ------

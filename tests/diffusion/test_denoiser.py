@@ -9,9 +9,10 @@ from torch import Tensor
 
 from pose_diffusion.clip import encode
 from pose_diffusion.diffusion.candidates import CANDIDATES, Start, average, start
+from pose_diffusion.diffusion.choosing import OBSERVED, STRANGERS, doubt
 from pose_diffusion.diffusion.condition import Condition
 from pose_diffusion.diffusion.config import DenoiserConfig, checked_config
-from pose_diffusion.diffusion.denoiser import OBSERVED, STRANGERS, Denoiser, Encoded
+from pose_diffusion.diffusion.denoiser import Denoiser, Encoded
 from pose_diffusion.diffusion.schedule import c_skip
 from pose_diffusion.layout import BODY, HOLISTIC
 from tests.models import TINY, observe, random_network
@@ -183,16 +184,16 @@ def test_doubt_is_the_error_that_is_not_the_anchors(network: Denoiser, people: T
     doubts = []
     for wrist in (0., .03, .05, 9.):
         error[..., LEFT.start] = wrist
-        doubts.append(float(network._doubt(error, known, spread)[0, 0, finger, 0]))
+        doubts.append(float(doubt(network.filler, error, known, spread)[0, 0, finger, 0]))
     assert [doubt / OBSERVED for doubt in doubts] == pytest.approx([.4, .32, .2, .2])
-    assert float(network._doubt(error, ~known, spread)[0, 0, finger, 0]) == pytest.approx(.2 * STRANGERS)
-    assert network._doubt(error, known, 0 * spread).isfinite().all()
+    assert float(doubt(network.filler, error, ~known, spread)[0, 0, finger, 0]) == pytest.approx(.2 * STRANGERS)
+    assert doubt(network.filler, error, known, 0 * spread).isfinite().all()
 
 
 def test_the_encoder_doubts_what_it_expects_to_be_wrong(network: Denoiser, people: Tensor) -> None:
     first = begin(network, people)
     read = network.encode(first)
-    assert torch.equal(read.doubt, network._doubt(read.error, first.known, read.spread))
+    assert torch.equal(read.doubt, doubt(network.filler, read.error, first.known, read.spread))
     assert not read.doubt.requires_grad
 
 

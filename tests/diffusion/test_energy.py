@@ -313,3 +313,37 @@ def test_a_sample_that_has_arrived_costs_and_changes_no_more() -> None:
 
     both = guided(clean, mixed, 1.0, steps=100)
     torch.testing.assert_close(both[:1], easy, atol=1e-6, rtol=0)
+
+
+# What the estimate is expected to be off by, and the gradient through the network
+
+
+@pytest.mark.parametrize("through", [False, True])
+def test_a_pin_of_a_gaussian_is_its_posterior(through: bool) -> None:
+    """Whatever std each coordinate has, and whichever way the gradient takes."""
+    std = normal(1, FRAMES, 3 * POINTS, seed=3).exp()
+    x, target = 2 * normal(2, FRAMES, 3 * POINTS), normal(FRAMES, 3 * POINTS, seed=1)
+    sigma, known = torch.tensor(.8), .4
+    mask = torch.ones(FRAMES, POINTS, dtype=torch.bool)
+
+    def gaussian(state: Tensor, level: Tensor) -> Tensor:
+        return state * std**2 / (std**2 + level**2)
+
+    denoiser = guide(gaussian, pin(to_points(target), mask, known), 1., to_points=to_points, steps=60, std=std,
+                     through=through)
+    precision = 1 / std**2 + 1 / sigma**2 + 1 / known**2
+    torch.testing.assert_close(denoiser(x, sigma), (x / sigma**2 + target / known**2) / precision, atol=1e-3, rtol=1e-3)
+
+
+def test_through_the_network_others_go_along() -> None:
+    """Where the network knows that two coordinates are the same, pulling one of them moves both."""
+    def same(state: Tensor, level: Tensor) -> Tensor:
+        return state.mean(-1, keepdim=True).expand_as(state) * state.shape[-1] / (state.shape[-1] + level**2)
+
+    state, mask = torch.zeros(1, 1, 6), torch.tensor([[True, False]])
+    energy = pin(torch.ones(1, 2, 3), mask, .1)
+    beside, along = (guide(same, energy, 1., to_points=to_points, steps=30, through=through)(state, torch.tensor(1.))
+                     for through in (False, True))
+    assert (beside[0, 0, :3] > .9).all()
+    assert (beside[0, 0, 3:] == 0).all()
+    assert (along > .9).all()

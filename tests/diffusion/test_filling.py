@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pose_diffusion.clip import encode
 from pose_diffusion.diffusion.candidates import average, start
-from pose_diffusion.diffusion.filling import Filler, Observation, median, smooth
+from pose_diffusion.diffusion.filling import Filler, median, smooth
 from pose_diffusion.diffusion.interpolation import interpolate, pchip
 from pose_diffusion.layout import BODY, HOLISTIC, LEFT_HAND, RIGHT_HAND
 from tests.diffusion.people import (
@@ -28,7 +28,7 @@ from tests.diffusion.people import (
     gap,
     moving,
 )
-from tests.models import observe, random_network, still_filler
+from tests.models import clip_of, observe, random_network, still_filler
 from tests.poses import constructed_pose
 
 
@@ -341,7 +341,7 @@ def test_padding_and_batch_change_nothing(lengths: list[int], seed: int) -> None
     batch = replace(observe(xyz, mask, exact), valid=valid)
     together = start(filler, batch)
     for i, length in enumerate(lengths):
-        one = Observation(**{f.name: getattr(batch, f.name)[i:i + 1, :length] for f in fields(batch)})
+        one = clip_of(batch, i, length)
         alone = start(filler, one)
         for field in fields(alone):
             a, b = getattr(alone, field.name)[0], getattr(together, field.name)[i, :length]

@@ -1,7 +1,7 @@
 """What body and hands probably did, on motion of few directions that the Gaussians were fitted to."""
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from pose_diffusion.diffusion.filling import Filler, Observation
 from pose_diffusion.diffusion.gaussian import FRAMES, fit
 from pose_diffusion.diffusion.likely import ESTIMATES, likely
 from pose_diffusion.layout import BODY, HOLISTIC
-from tests.models import observe
+from tests.models import clip_of, observe
 from tests.poses import constructed_pose
 
 LITTLE, LOT, KEPT, ALL = range(ESTIMATES)
@@ -239,5 +239,5 @@ def test_padding_and_batch_change_nothing(filler: Filler, lengths: list[int], pa
     batch = seen_of(x, mask, valid)
     together = answers(filler, batch)
     for i, length in enumerate(lengths):
-        one = Observation(**{f.name: getattr(batch, f.name)[i:i + 1, :length] for f in fields(batch)})
+        one = clip_of(batch, i, length)
         assert torch.allclose(answers(filler, one)[:, 0], together[:, i, :length], atol=1e-4)

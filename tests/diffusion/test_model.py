@@ -5,7 +5,7 @@ import json
 import pickle
 import struct
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -230,7 +230,7 @@ def test_as_many_estimates_as_steps(model: PoseDiffusion, observation: Observati
 
 
 def first_frames(observation: Observation, frames: int) -> Observation:
-    return Observation(**{f.name: getattr(observation, f.name)[:, :frames] for f in fields(observation)})
+    return observation.map(lambda x: x[:, :frames])
 
 
 @pytest.mark.parametrize("steps", [0, 1001, 1.5])
@@ -267,7 +267,7 @@ def test_a_sample_does_not_depend_on_its_batch(model: PoseDiffusion, observation
     padded = observe(observation.xyz, observation.mask & valid.unsqueeze(-1), observation.exact & valid.unsqueeze(-1))
     padded = replace(padded, valid=valid)
     together = last(model, padded, steps=4, seeds=[3, 4])
-    one = Observation(**{f.name: getattr(padded, f.name)[1:, :21] for f in fields(padded)})
+    one = padded.map(lambda x: x[1:, :21])
     alone = last(model, one, steps=4, seeds=[4])
     assert torch.allclose(alone.xyz[0], together.xyz[1, :21], atol=1e-4)
     assert torch.allclose(alone.error[0], together.error[1, :21], atol=1e-4)
@@ -288,10 +288,9 @@ def test_a_decoder_that_says_nothing_samples_what_the_encoder_doubts(observation
     model, seeds, frames = random_model(), 200, 32
     model.denoiser.head.weight.zero_()
     model.denoiser.head.bias.zero_()
-    one = Observation(**{f.name: getattr(observation, f.name)[:1, :frames] for f in fields(observation)})
+    one = observation.map(lambda x: x[:1, :frames])
     read = model.denoiser.encode(start(model.denoiser.filler, one))
-    many = Observation(**{f.name: getattr(one, f.name).expand(seeds, *[-1] * (getattr(one, f.name).dim() - 1))
-                          for f in fields(one)})
+    many = one.map(lambda x: x.expand(seeds, *x.shape[1:]))
     sampled = model.denoiser.filler.features(last(model, many, steps=30, seeds=range(seeds)).xyz)
     free = (read.spread > 0) & (read.doubt > .1)
     share = (sampled - read.mean) / (read.doubt * read.spread).clamp(min=1e-9)
