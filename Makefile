@@ -19,8 +19,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 demo: $(READY)
 	$(BIN)/python -m pose_diffusion.commands.demo $(if $(POSE),"$(POSE)")
 
+# One thread for NumPy's many small matrices: with more it is several times slower.
 test: $(READY)
-	$(BIN)/python -m pytest --quiet
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --quiet
 
 lint: $(READY)
 	$(BIN)/ruff check .
