@@ -19,9 +19,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 demo: $(READY)
 	$(BIN)/python -m pose_diffusion.commands.demo $(if $(POSE),"$(POSE)")
 
-# One thread for NumPy's many small matrices: with more it is several times slower.
+# Two processes of one thread each: threads of several processes slow one another down.
 test: $(READY)
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --quiet
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --quiet --numprocesses 2 --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .

