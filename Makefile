@@ -19,9 +19,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 demo: $(READY)
 	$(BIN)/python -m pose_diffusion.commands.demo $(if $(POSE),"$(POSE)")
 
-# Two processes of one thread each: threads of several processes slow one another down.
+# One thread each, which wait asleep: tests start processes, and busy threads of several processes slow one another down.
 test: $(READY)
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --quiet --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest --quiet
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -2,12 +2,26 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import spoken_to_signed
 from pose_format import Pose
 from pose_format.utils.generic import reduce_holistic
+
+@pytest.fixture(autouse=True)
+def same_threads() -> Iterator[None]:
+    """A command that chose its number of threads does not choose it for the tests after it: busy threads of several
+    processes slow one another down a hundredfold.
+    """
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch else None
+    yield
+    if torch and torch.get_num_threads() != before:
+        torch.set_num_threads(before)
+
 
 LEXICON = Path(spoken_to_signed.__file__).parent / "assets" / "fingerspelling_lexicon"
 
