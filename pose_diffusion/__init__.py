@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pose_diffusion.cameras import Camera
     from pose_diffusion.capture.rules import correct_capture
     from pose_diffusion.diffusion.model import PoseDiffusion
     from pose_diffusion.preview import save_preview
@@ -22,15 +23,16 @@ if TYPE_CHECKING:
     from pose_diffusion.tasks.lifted import Lifted, lifted_pose, save_lifted
     from pose_diffusion.tasks.refine import fill_missing, fill_missing_steps, refine, refine_many, refine_steps
     from pose_diffusion.tasks.regenerate import regenerate, regenerate_steps
-    from pose_diffusion.tasks.views import View
+    from pose_diffusion.tasks.views import Heatmaps, View
     from pose_diffusion.transforms import available_transforms, get_transform, register
 
 __version__ = "0.1.0"
-__all__ = ["CameraSpec", "Lifted", "PoseDiffusion", "View", "available_transforms", "compose", "compose_steps",
-           "correct_capture", "fill_missing", "fill_missing_steps", "generate", "generate_many", "generate_steps",
-           "get_transform", "inbetween", "inbetween_steps", "lift", "lift_points", "lift_points_steps", "lift_steps",
-           "lifted_pose", "predict_seconds", "refine", "refine_many", "refine_steps", "regenerate", "regenerate_steps",
-           "register", "sample", "save_lifted", "save_lift_preview", "save_preview", "smooth_concatenate_poses"]
+__all__ = ["Camera", "CameraSpec", "Heatmaps", "Lifted", "PoseDiffusion", "View", "available_transforms", "compose",
+           "compose_steps", "correct_capture", "fill_missing", "fill_missing_steps", "generate", "generate_many",
+           "generate_steps", "get_transform", "inbetween", "inbetween_steps", "lift", "lift_points",
+           "lift_points_steps", "lift_steps", "lifted_pose", "predict_seconds", "refine", "refine_many", "refine_steps",
+           "regenerate", "regenerate_steps", "register", "sample", "save_lifted", "save_lift_preview", "save_preview",
+           "smooth_concatenate_poses"]
 
 _HOMES = {
     "PoseDiffusion": "diffusion.model",
@@ -45,6 +47,7 @@ _HOMES = {
     "correct_capture": "capture.rules",
     "lift": "tasks.lift", "lift_steps": "tasks.lift", "lift_points": "tasks.lift", "lift_points_steps": "tasks.lift",
     "sample": "tasks.lift", "CameraSpec": "tasks.camera_spec", "View": "tasks.views",
+    "Heatmaps": "tasks.views", "Camera": "cameras",
     "Lifted": "tasks.lifted", "lifted_pose": "tasks.lifted", "save_lifted": "tasks.lifted",
     "save_lift_preview": "preview_turntable",
     "register": "transforms", "get_transform": "transforms", "available_transforms": "transforms",

@@ -50,6 +50,7 @@ class _Transform:
     """What the transforms here have in common; their settings are their dataclass fields."""
 
     name: ClassVar[str]
+    model_variable: ClassVar[str] = "POSE_DIFFUSION_MODEL"
 
     def __call__(self, pose_or_poses: Pose | Iterable[Pose]) -> Pose | list[Pose]:
         """One Pose -> one new Pose; several -> a list."""
@@ -65,8 +66,11 @@ class _Transform:
 
     def get_signature(self) -> str:
         """Name, settings and version in one line: equal signatures, equal results (the device is left out)."""
-        settings = [f"{f.name}:{_shown(f.name, getattr(self, f.name))}" for f in fields(self) if f.name != "device"]
+        settings = [f"{f.name}:{self._shown(f.name)}" for f in fields(self) if f.name != "device"]
         return "|".join([self.name, *settings, f"v:{pose_diffusion.__version__}"])
+
+    def _shown(self, setting: str) -> str:
+        return _shown(setting, getattr(self, setting), self.model_variable)
 
 
 @dataclass(frozen=True)
@@ -205,12 +209,13 @@ class Lift(_Transform):
     """
 
     name: ClassVar[str] = "lift"
+    model_variable: ClassVar[str] = "POSE_DIFFUSION_BODY_MODEL"
     camera: str | None = None
     person: int = 0
     steps: int = 8
     mode: Literal["both", "energy", "conditioned"] = "both"
     noise_px: float | None = None
-    energy_scale: float = 1.0
+    energy_scale: float | None = None
     seed: int = 0
     device: str = "cpu"
     model: str | Path | PoseDiffusion | None = None
@@ -247,9 +252,9 @@ def _settings(transform: _Transform) -> dict[str, Any]:
     return {f.name: getattr(transform, f.name) for f in fields(transform)}
 
 
-def _shown(setting: str, value: Any) -> str:
+def _shown(setting: str, value: Any, model_variable: str) -> str:
     if setting == "model":
-        value = value or os.environ.get("POSE_DIFFUSION_MODEL") or "shipped"
+        value = value or os.environ.get(model_variable) or "shipped"
         return Path(value).name if isinstance(value, (str, Path)) else "loaded"
     if setting == "text":  # without what has a meaning in a signature or in str.format
         return "none" if value is None else quote(value, safe=" ")

@@ -51,8 +51,10 @@ def make_parser() -> ArgumentParser:
     parser.add_argument("--hypotheses", type=PositiveInt, help="most hypotheses of a sequence")
     parser.add_argument("--part", type=str, default="test", help="test or tuning: which takes")
     parser.add_argument("--steps", type=PositiveInt, help="of the sampler")
-    parser.add_argument("--energy_steps", type=PositiveInt, help="inner steps towards low energy at each of these")
-    parser.add_argument("--energy_scale", type=PositiveFloat, help="1 takes energies at their word")
+    parser.add_argument("--energy_steps", type=PositiveInt | None, help="inner steps towards low energy at each of "
+                                                                        "these (default: the mode's own)")
+    parser.add_argument("--energy_scale", type=PositiveFloat | None, help="weight of the picture in the energy: 1 "
+                                                                          "takes it at its word (default: the mode's)")
     parser.add_argument("--told_px", type=PositiveFloat | None, help="what methods are told of the detector's noise, "
                                                                      "whatever it is (default: the true one)")
     parser.add_argument("--linear_windows", type=PositiveInt, help="motions that the linear prior is fitted to")
@@ -158,9 +160,10 @@ def _write(results: Results, settings: Namespace, plain: str) -> None:
     from pose_diffusion.files import atomic
 
     told = "the true one" if settings.told_px is None else f"{settings.told_px:g} px"
-    text = markdown(results, f"Takes held out for {settings.part}, {settings.steps} steps, energies times "
-                             f"{settings.energy_scale:g}, seed {settings.seed}, {settings.threads} thread"
-                             f"{'s' * (settings.threads > 1)}; methods are told the detector's noise: {told}.\n")
+    scale = "by each mode's own scale" if settings.energy_scale is None else f"times {settings.energy_scale:g}"
+    text = markdown(results, f"Takes held out for {settings.part}, {settings.steps} steps, energies {scale}, seed "
+                             f"{settings.seed}, {settings.threads} thread{'s' * (settings.threads > 1)}; "
+                             f"methods are told the detector's noise: {told}.\n")
     print(text)
     settings.out.mkdir(parents=True, exist_ok=True)
     for name, content in (("lift.md", text), ("config.yaml", plain)):

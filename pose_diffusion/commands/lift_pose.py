@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pose_diffusion.commands.capture_options import check_target
 from pose_diffusion.commands.errors import about, run
 from pose_diffusion.commands.options import number
 
@@ -27,8 +28,7 @@ The input has a body of MediaPipe, OpenPose, AlphaPose or COCO-WholeBody in pixe
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
-    args = _parser().parse_args(argv)
-    return run("lift_pose", lambda: _lift(args))
+    return run("lift_pose", lambda: _lift(_parser().parse_args(argv)))  # a camera takes torch, and time, to read
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,9 +54,10 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument("--mode", choices=("both", "energy", "conditioned"), default="both",
                        help="a prior guided by an energy, a network told of x and y, or both (default: both)")
     group.add_argument("--steps", type=number(int, 1, 1000), default=8, metavar="N",
-                       help="1 gives the most probable motion, more give livelier samples (default: 8)")
-    group.add_argument("--energy-scale", type=number(float, 0, 1000), default=1.0, metavar="X",
-                       help="weight of what was seen against the prior; 1 is neutral (default: 1)")
+                       help="1 gives the mean of what is possible, calm and one only; more give samples (default: 8)")
+    group.add_argument("--energy-scale", type=number(float, 0, 1000), metavar="X",
+                       help="weight of the picture in the energy; more makes hypotheses agree more with it, and less "
+                            "differ (default: the mode's own)")
     group.add_argument("--seed", type=number(int, 0, 2**63 - 1), default=0, metavar="N",
                        help="the same seed gives the same result (default: 0)")
     group.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps, ... (default: cpu)")
@@ -92,16 +93,30 @@ def _lift(args: argparse.Namespace) -> int:
 
         with about("--preview"):
             check_installed()  # before the work, not after it
+    targets = [path for path in (args.output, args.npz, args.preview) if path]
+    for i, path in enumerate(targets):
+        with about(path):
+            check_target(path, args.input, *targets[:i])
     with about(args.input):
         pose = read_pose(args.input, layout=None)
+    from pose_diffusion.tasks.detections import picture_size
     from pose_diffusion.tasks.lift import lift, load_body_model
     from pose_diffusion.tasks.lifted import lifted_pose, save_lifted
 
+    if args.camera is not None:
+        with about(args.input):
+            size = picture_size(pose)
+        with about(args.camera.file or "--camera"):
+            args.camera.camera(size)
     with about():
         model = load_body_model(args.model, args.device)
     with about(args.input):
         lifted = lift(pose, hypotheses=args.hypotheses, camera=args.camera, person=args.person, steps=args.steps,
                       mode=args.mode, noise_px=args.noise, energy_scale=args.energy_scale, seed=args.seed, model=model)
+    if args.steps == 1 and args.hypotheses > 1:
+        print("with --steps 1 all hypotheses are their mean: they differ in the camera only", file=sys.stderr)
+    if (people := pose.body.data.shape[1]) > 1:
+        print(f"{args.input} has {people} people: person {args.person} was lifted", file=sys.stderr)
     for path in filter(None, (args.output, args.npz)):
         with about(path):
             if path.suffix.lower() == ".npz":

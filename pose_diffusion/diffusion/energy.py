@@ -9,18 +9,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from pose_diffusion.diffusion.curvature import Energy as Energy
+from pose_diffusion.diffusion.curvature import Expandable, Expansion, Linear, differentiated, dot, solve
 from pose_diffusion.diffusion.sampler import Denoiser
-
-Energy = Callable[[Tensor], Tensor]
 
 ARRIVED = 2e-5  # largest slope, in standard deviations of the state: no nearer than that is asked for
 HALVINGS = 20
 ARMIJO = 1e-4  # share of the promised decrease that a step must bring (Nocedal and Wright 2006, section 3.1)
+SOLVED, TRIES = .1, 20  # Gauss-Newton: share of the slope that may be left of a linear system, and steps at most
 
 
 def pin(target: Tensor, mask: Tensor, std: float | Tensor) -> Energy:
@@ -81,15 +84,88 @@ def steady_bones(bones: Tensor, valid: Tensor, std: float) -> Energy:
     std : float
         Above 0, in the units of the points. At .05 shoulder widths bones of samples vary as those of real captures.
     """
-    spread, counted = _positive("std of a bone length", std, valid.float()), valid.unsqueeze(-1)
+    spread, counted = _positive("std of a bone length", std, valid.float()), valid.unsqueeze(-1).float()
+    share = counted / counted.sum(1, keepdim=True).clamp(min=1)
 
-    def energy(points: Tensor) -> Tensor:
-        bone = points[:, :, bones[:, 0]] - points[:, :, bones[:, 1]]
-        length = (bone.square().sum(-1) + 1e-12).sqrt()  # as in `bone_length`
-        mean = (length * counted).sum(1, keepdim=True) / counted.sum(1, keepdim=True).clamp(min=1)
-        return ((length - mean) / spread * counted).square().sum(dim=(1, 2)) / 2
+    def ahead(length: Tensor) -> Tensor:
+        return (length - (length * share).sum(1, keepdim=True)) / spread * counted
 
-    return energy
+    def back(errors: Tensor) -> Tensor:
+        pull = errors / spread * counted
+        return pull - share * pull.sum(1, keepdim=True)
+
+    return Lengths(bones, Linear(ahead, back), torch.zeros(1))
+
+
+def body_size(bones: Tensor, lengths: Tensor, frames: int, own: float, common: float) -> Energy:
+    """Bodies about as large as others: of each bone's mean length over the frames, and of all of these together, as
+    shares of the usual, the sum of ``(share - 1) ** 2 / (2 std ** 2)``.
+
+    Parameters
+    ----------
+    bones : Tensor ``(bones, 2)``, int64
+        The two points of each bone.
+    lengths : Tensor ``(bones,)``
+        Usual ones, in the units of the points.
+    frames : int
+        How many there are.
+    own, common : float
+        Stds, above 0, of the share of a bone, and of that of all bones together.
+    """
+    each = 1 / (_positive("std of a bone's share", own, lengths) * lengths * frames)
+    every = 1 / (_positive("std of the size", common, lengths) * lengths.sum() * frames)
+
+    def ahead(length: Tensor) -> Tensor:
+        total = length.sum(1)
+        return torch.cat([total * each, total.sum(1, keepdim=True) * every], dim=1)
+
+    def back(errors: Tensor) -> Tensor:
+        return (errors[:, :-1] * each + errors[:, -1:] * every).unsqueeze(1).expand(-1, frames, -1)
+
+    target = torch.cat([torch.full_like(lengths, 1 / own), lengths.new_tensor([1 / common])])
+    return Lengths(bones, Linear(ahead, back), target)
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Squared errors, halved, that are linear in the lengths of bones: ``linear(lengths) - target``. Its curvature is
+    known.
+    """
+
+    bones: Tensor
+    linear: Linear
+    target: Tensor
+
+    def __call__(self, points: Tensor) -> Tensor:
+        """``(batch,)``."""
+        return self._errors(self._lengths(points)[1]).square().flatten(1).sum(1) / 2
+
+    def expand(self, points: Tensor) -> Expansion:
+        """Gauss-Newton's."""
+        bone, length = self._lengths(points)
+        along = bone / length.unsqueeze(-1)
+        errors = self._errors(length)
+        ends = torch.zeros(len(self.bones), points.shape[2]).to(points)
+        row = torch.arange(len(self.bones), device=points.device)
+        ends[row, self.bones[:, 0]], ends[row, self.bones[:, 1]] = 1, -1
+        matrix = torch.kron(ends, torch.eye(3).to(points))  # from points to bones
+
+        def back(change: Tensor) -> Tensor:
+            pull = self.linear.back(change).unsqueeze(-1) * along
+            return (pull.flatten(2) @ matrix).view_as(points)
+
+        def bend(direction: Tensor) -> Tensor:
+            turned = (direction.flatten(2) @ matrix.T).view_as(along) * along
+            return back(self.linear.ahead(turned[..., 0] + turned[..., 1] + turned[..., 2]))
+
+        return Expansion(errors.square().flatten(1).sum(1) / 2, back(errors), bend)
+
+    def _errors(self, length: Tensor) -> Tensor:
+        return self.linear.ahead(length) - self.target.to(length)
+
+    def _lengths(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        bone = points[:, :, self.bones[:, 0]] - points[:, :, self.bones[:, 1]]
+        return bone, (bone.square().sum(-1) + 1e-12).sqrt()  # as in `bone_length`
 
 
 def add(*energies: Energy) -> Energy:
@@ -106,6 +182,9 @@ def guide(denoiser: Denoiser,
           to_points: Callable[[Tensor], Tensor],
           steps: int = 5,
           std: float | Tensor = 1.,
+          moves: Linear | None = None,
+          mix: Linear | None = None,
+          margin: int = 0,
           through: bool = False) -> Denoiser:
     """A denoiser whose clean estimate also heeds an energy.
 
@@ -137,6 +216,14 @@ def guide(denoiser: Denoiser,
     std : float or Tensor ``(batch, ...)`` as the state
         How far off the network's own estimate from nothing but noise is expected to be, where that is not 1: ``v =
         (std * sigma) ** 2 / (std ** 2 + sigma ** 2)``, coordinate by coordinate. Above 0.
+    moves : Linear, optional
+        The derivative of `to_points`, where that is the same everywhere; without it, it is found by differentiation.
+    mix : Linear, optional
+        How the noise of the sampler was mixed, where it is not white: the map that made it from white noise ``(batch,
+        frames + 2 * margin, ...)``. Errors of the estimate are then taken to be mixed like it: what pulls at a joint in
+        a frame takes along what usually moves with it, and the frames around.
+    margin : int
+        Frames on either side that mixing uses up.
     through : bool
         Move the noisy state instead, as far as makes the network's estimate of it as likely: the gradient goes through
         the network, so that all of a body goes along with what is pulled. Twenty times as slow, at least. The same for
@@ -157,6 +244,7 @@ def guide(denoiser: Denoiser,
         raise ValueError(f"energy guidance needs at least 1 inner step, not {steps}")
     if scale == 0:
         return denoiser
+    mixed = mix.ahead if mix is not None else (lambda w: w)
 
     def checked(points: Tensor) -> Tensor:
         value = energy(points)
@@ -172,9 +260,9 @@ def guide(denoiser: Denoiser,
 
         def moved(w: Tensor) -> Tensor:
             if not through:
-                return clean + share * w
+                return clean + share * mixed(w)
             # To a Gaussian of that std the network is a factor of v / sigma ** 2.
-            return denoiser(x + sigma**2 / (variance * share) * w, sigma).float()
+            return denoiser(x + sigma**2 / (variance * share) * mixed(w), sigma).float()
 
         def objective(w: Tensor) -> Tensor:
             # In units of 1 / v, which keeps the numbers of the same size at every noise level.
@@ -183,13 +271,50 @@ def guide(denoiser: Denoiser,
         with torch.no_grad():
             if not bool(checked(to_points(clean)).isfinite().all()):
                 raise ValueError("the energy of the estimate is not finite: check its targets and its std")
+        batch, frames, *rest = clean.shape
+        start = clean.new_zeros(batch, frames + 2 * margin, *rest)
+        if isinstance(energy, Expandable) and not through:
+            def linear(w: Tensor) -> tuple[Tensor, Linear]:
+                if moves is None or mix is None:
+                    return differentiated(lambda w: to_points(moved(w)), w)
+                return to_points(moved(w)), mix.then(Linear(lambda d: share * d, lambda d: share * d)).then(moves)
+
+            found = _gauss_newton(objective, linear, energy, variance * scale, start, steps)
+            with torch.no_grad():
+                return moved(found)
         # The fused kernels of attention have no second derivative.
         with sdpa_kernel(SDPBackend.MATH) if through else nullcontext():
-            found = _minimise(objective, torch.zeros_like(clean), steps)
+            found = _minimise(objective, start, steps)
             with torch.no_grad():
                 return moved(found)
 
     return guided
+
+
+def _gauss_newton(objective: Energy, linear: Callable[[Tensor], tuple[Tensor, Linear]], energy: Expandable,
+                  weight: Tensor, start: Tensor, steps: int) -> Tensor:
+    """The minimum of ``|w| ** 2 / 2 + weight * energy(points)``: linearised, solved, linearised again, every sample on
+    its own; a step is halved until the objective falls.
+    """
+    point = start
+    for _ in range(steps):
+        points, moves = linear(point)
+        around = energy.expand(points)
+        slope = point + weight * moves.back(around.slope)
+        arrived = _like(slope.abs().flatten(1).amax(1) <= ARRIVED, point)
+        if bool(arrived.all()):
+            break
+        bend = Linear(around.bend, around.bend)
+        product = moves.then(bend).then(Linear(moves.back, moves.ahead)).ahead
+        direction = solve(partial(_damped, product, weight), -slope, TRIES, SOLVED)
+        value = point.square().flatten(1).sum(1) / 2 + weight * around.value
+        descent = dot(slope, direction)
+        point = _backtrack(objective, point, value, direction, descent, (~arrived).to(descent))
+    return point
+
+
+def _damped(curvature: Callable[[Tensor], Tensor], weight: Tensor, direction: Tensor) -> Tensor:
+    return direction + weight * curvature(direction)
 
 
 def _minimise(objective: Energy, start: Tensor, steps: int) -> Tensor:
@@ -206,11 +331,11 @@ def _minimise(objective: Energy, start: Tensor, steps: int) -> Tensor:
         arrived = _like(slope.abs().flatten(1).amax(1) <= ARRIVED, point)
         if bool(arrived.all()):
             break
-        turn = _divide(_dot(slope, slope - gradient), _dot(gradient, gradient)).clamp(min=0)
+        turn = _divide(dot(slope, slope - gradient), dot(gradient, gradient)).clamp(min=0)
         direction = turn * direction - slope
         gradient = slope
-        descent = _dot(slope, direction)
-        curvature = _dot(direction, bend(direction))
+        descent = dot(slope, direction)
+        curvature = dot(direction, bend(direction))
         # Where the objective curves downwards the same length is a fair first trial. (Should the direction point
         # upwards, the length is negative.)
         length = torch.where(curvature.abs() > 0, -descent / curvature.abs(), 1).masked_fill(arrived, 0)
@@ -249,11 +374,6 @@ def _backtrack(objective: Energy, point: Tensor, value: Tensor, direction: Tenso
             break
         length = length / 2
     return best
-
-
-def _dot(a: Tensor, b: Tensor) -> Tensor:
-    """Inner product per sample, shaped ``(batch, 1, ...)`` to multiply a state."""
-    return _like((a * b).flatten(1).sum(1), a)
 
 
 def _like(per_sample: Tensor, state: Tensor) -> Tensor:

@@ -8,20 +8,23 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as serialise
 from torch import Tensor
+from torch.nn.functional import pad
 
 from pose_diffusion.diffusion.condition import Condition
 from pose_diffusion.diffusion.config import checked_config
+from pose_diffusion.diffusion.curvature import Linear
 from pose_diffusion.diffusion.denoiser import Denoiser
 from pose_diffusion.diffusion.energy import Energy, guide
 from pose_diffusion.diffusion.filling import Observation
 from pose_diffusion.diffusion.guidance import classifier_free
-from pose_diffusion.diffusion.noise import smooth_noise
+from pose_diffusion.diffusion.noise import MARGIN, smooth_noise, smoothed
 from pose_diffusion.diffusion.reader import Reader
 from pose_diffusion.diffusion.sampler import sample
 from pose_diffusion.diffusion.schedule import karras_sigmas
@@ -238,9 +241,11 @@ class PoseDiffusion:
             raise ModelError(str(error)) from error
         denoise = classifier_free(reader.denoise, guidance if guided else 1.0, guidance_interval)
         if energy is not None:
-            std = reader.doubt if self.denoiser.config.reading == "plain" else 1.
-            denoise = guide(denoise, energy, energy_scale, to_points=reader.points, steps=energy_steps, std=std,
-                            through=energy_through)
+            plain: dict[str, Any] = {}
+            if self.denoiser.config.reading == "plain":
+                plain = {"std": reader.doubt, "moves": self._moves(reader), "mix": self._mix(), "margin": MARGIN}
+            denoise = guide(denoise, energy, energy_scale, to_points=reader.points, steps=energy_steps,
+                            through=energy_through, **plain)
         frames, points = obs.xyz.shape[1:3]
         seeds = list(seeds) if seeds is not None else [0] * len(obs.xyz)
         begin = torch.zeros_like(obs.xyz)
@@ -249,6 +254,27 @@ class PoseDiffusion:
             begin = temperature * noise * (reader.spread > 0)
         for step in sample(denoise, begin, sigmas):
             yield Estimate(step.index, step.total, reader.error, partial(reader.answer, step.clean))
+
+
+    def _mix(self) -> Linear:
+        """White noise to that of the sampler; mixing in time and from point to point are both symmetric."""
+        matrix = self.denoiser.noise(torch.eye(3 * len(self.layout), device=self.device).unflatten(1, (-1, 3))[None])
+        matrix = matrix[0].flatten(1)
+        edges = (0, 0, 0, 0, 2 * MARGIN, 2 * MARGIN)
+        return Linear(lambda white: by(matrix, smoothed(white)), lambda noise: smoothed(pad(by(matrix, noise), edges)))
+
+    def _moves(self, reader: Reader) -> Linear:
+        """By how much points move with the state."""
+        eye = torch.eye(3 * len(self.layout), device=self.device)
+        ahead = self.denoiser.tree.points(eye.unflatten(1, (-1, 3))).flatten(1)  # row i: how points move with feature i
+        back = ahead.T.contiguous()
+
+        return Linear(lambda state: by(ahead, reader.spread * state), lambda points: reader.spread * by(back, points))
+
+
+def by(matrix: Tensor, points: Tensor) -> Tensor:
+    """Points `(..., K, 3)` by a matrix `(3 K, 3 K)`, row by row what of each coordinate is in the new ones."""
+    return (points.reshape(*points.shape[:-2], -1) @ matrix).unflatten(-1, (-1, 3))
 
 
 def _size_and_time(path: Path) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -82,16 +83,58 @@ def reprojection(project: Projection,
         raise ValueError("the confidence of a point must be from 0 up")
     seen = confidence > 0
     target = torch.where(seen[..., None], pixels, 0)
-    whiten = _whitening(spread, seen, target)
+    return Reprojection(project, target, confidence, seen, _whitening(spread, seen, target), robust)
 
-    def energy(points: Tensor) -> Tensor:
-        error = torch.where(seen[..., None], project(points) - target, 0)
-        square = (whiten @ error[..., None])[..., 0].square().sum(-1)
-        if robust is not None:
-            square = robust(square)
-        return (confidence * square).sum(dim=(1, 2)) / 2
 
-    return energy
+@dataclass(frozen=True)
+class Reprojection:
+    """The energy of `reprojection`."""
+
+    project: Projection
+    target: Tensor
+    confidence: Tensor
+    seen: Tensor
+    whiten: Tensor
+    robust: Robust | None
+
+    def __call__(self, points: Tensor) -> Tensor:
+        """``(batch,)``."""
+        square = self._whitened(self.project(points)).square().sum(-1)
+        if self.robust is not None:
+            square = self.robust(square)
+        return (self.confidence * square).sum(dim=(1, 2)) / 2
+
+    def linearised(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The energy as squares of errors, where every pixel is that of one point.
+
+        Robust errors count as squared ones that have the same slope (iteratively reweighted least squares).
+
+        Returns
+        -------
+        tuple of Tensor
+            The energy ``(batch,)``; weighted errors ``(batch, frames, K, 2)``; and the derivatives ``(batch, frames, K,
+            2, 3)`` of these by the points.
+        """
+        with torch.enable_grad():
+            points = points.detach().requires_grad_()
+            pixels = self.project(points)
+            rows = torch.stack([torch.autograd.grad(pixels[..., i].sum(), points, retain_graph=i == 0)[0]
+                                for i in range(2)], dim=-2)
+        error = self._whitened(pixels.detach())
+        rows = (self.whiten[..., None] * rows[..., None, :, :]).sum(-2)
+        square, weight = error.square().sum(-1), self.confidence
+        if self.robust is not None:
+            with torch.enable_grad():
+                plain = square.requires_grad_()
+                square = self.robust(plain)
+                weight = weight * torch.autograd.grad(square.sum(), plain)[0]
+        value = (self.confidence * square.detach()).sum(dim=(1, 2)) / 2
+        root = weight.clamp(min=0).sqrt()[..., None]
+        return value, root * error, root[..., None] * rows
+
+    def _whitened(self, pixels: Tensor) -> Tensor:
+        error = torch.where(self.seen[..., None], pixels - self.target, 0)
+        return (self.whiten * error[..., None, :]).sum(-1)
 
 
 def _whitening(spread: float | Tensor, seen: Tensor, like: Tensor) -> Tensor:

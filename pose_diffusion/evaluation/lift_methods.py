@@ -17,6 +17,7 @@ from pose_diffusion.evaluation.lift_cases import FPS, Trial
 from pose_diffusion.tasks.lift import lift_points
 from pose_diffusion.tasks.lifting import View, lift_energy
 
+LINEAR_STEPS = 2  # inner steps of the linear prior: its best on takes that are for tuning; with more, bodies shrink
 LEAST_PX = 1.  # what a method is told where there is no noise: no detector is surer
 MODES: dict[str, Literal["energy", "conditioned", "both"]] = dict(zip(OURS, ("energy", "conditioned", "both")))
 
@@ -71,9 +72,9 @@ def view(trial: Trial, told_px: float | None = None) -> View:
                 camera=trial.camera, size=(int(width), int(height)))
 
 
-def network(model: PoseDiffusion, mode: Literal["energy", "conditioned", "both"], *, steps: int, energy_steps: int,
-            energy_scale: float, told_px: float | None) -> Method:
-    """The diffusion model in one of its modes."""
+def network(model: PoseDiffusion, mode: Literal["energy", "conditioned", "both"], *, steps: int,
+            energy_steps: int | None, energy_scale: float | None, told_px: float | None) -> Method:
+    """The diffusion model in one of its modes, by default with the mode's own settings."""
     def run(trial: Trial, hypotheses: int, seed: int) -> Estimate:
         lifted = lift_points([view(trial, told_px)], hypotheses=hypotheses, fps=FPS, mode=mode, steps=steps,
                              energy_steps=energy_steps, energy_scale=energy_scale, seed=seed, model=model)
@@ -92,22 +93,25 @@ def regression(model: PoseDiffusion, *, told_px: float | None) -> Method:
     return Method(run, draws=False)
 
 
-def linear(priors: Mapping[int, LinearPrior], *, steps: int, energy_steps: int, energy_scale: float,
+def linear(priors: Mapping[int, LinearPrior], *, steps: int, energy_steps: int | None, energy_scale: float | None,
            told_px: float | None) -> Method:
-    """A linear prior with the same energy; for known cameras.
+    """A linear prior with the same energy, by default at its word; for known cameras.
 
     Parameters
     ----------
     priors : mapping
         By number of frames.
     """
+    scale = 1. if energy_scale is None else energy_scale
+    inner = LINEAR_STEPS if energy_steps is None else energy_steps
+
     def run(trial: Trial, hypotheses: int, seed: int) -> Estimate:
         told = view(trial, told_px)
         if told.camera is None:
             raise ValueError("the linear prior needs a known camera")
         energy = lift_energy([told], fps=FPS)
         points = lift_baselines.hypotheses(priors[len(trial.points)], energy, hypotheses, seed, steps=steps,
-                                           energy_steps=energy_steps, scale=energy_scale)
+                                           energy_steps=inner, scale=scale)
         return Estimate((points + energy.steady_root(points)[:, :, None]).numpy(), told.camera)
 
     return Method(run, estimates_camera=False)

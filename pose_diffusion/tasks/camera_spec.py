@@ -16,6 +16,8 @@ from pose_diffusion.files import PoseFileError
 
 MAX_BYTES = 1 << 20
 UNTRUE = 1e-3  # how far a rotation may be from one
+WIDEST = 140.  # degrees that a picture may cover by a focal length in pixels: whoever writes 60 means degrees
+KEYS = ("K", "distortion", "size", "R", "t")
 EXAMPLE = '{"K": [[1000, 0, 640], [0, 1000, 360], [0, 0, 1]], "distortion": [0, 0, 0, 0, 0], "size": [1280, 720]}'
 
 
@@ -48,20 +50,21 @@ class CameraSpec:
 
     @classmethod
     def parse(cls, text: str) -> CameraSpec:
-        """From what is written on a command line: `1200` or `1200px`, `60deg`, or the name of a JSON file.
+        """From what is written on a command line: `1200` or `1200px`, `60deg` or `60°`, or the name of a JSON file.
 
         Raises
         ------
         ValueError
             If it is none of these.
         """
-        number = text.removesuffix("deg").removesuffix("px")
+        plain = text.strip().lower().replace("°", "deg")
+        number = plain.removesuffix("deg").removesuffix("px")
         try:
             value = float(number)
         except ValueError:
             value = math.nan
         if not math.isnan(value):
-            return cls(field=value) if text.endswith("deg") else cls(focal=value)
+            return cls(field=value) if plain.endswith("deg") else cls(focal=value)
         if Path(text).suffix.lower() != ".json":
             raise ValueError(f"{text!r} is no camera: give a focal length in pixels (1200), a field of view (60deg) or "
                              "a .json file")
@@ -74,6 +77,8 @@ class CameraSpec:
         ------
         PoseFileError
             If its file cannot be read or says something else.
+        ValueError
+            If pictures of that size would cover more than 140 degrees by the focal length.
         """
         if self.file is not None:
             return _read(self.file, size)
@@ -81,6 +86,9 @@ class CameraSpec:
         focal = self.focal
         if focal is None:
             focal = max(size) / 2 / math.tan(math.radians(self.field or 0) / 2)
+        elif (field := 2 * math.degrees(math.atan(max(size) / 2 / focal))) > WIDEST:
+            raise ValueError(f"with a focal length of {focal:g} pixels a picture of {max(size):g} would cover "
+                             f"{field:.0f} degrees: if {focal:g} is the field of view, write {focal:g}deg")
         return Camera(torch.full((1, 2), float(focal)), picture / 2, torch.eye(3)[None], torch.zeros(1, 3), picture)
 
     def up(self, size: tuple[float, float]) -> Tensor | None:
@@ -94,7 +102,7 @@ def _content(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         if os.path.getsize(path) > MAX_BYTES:
             raise PoseFileError(path, "too large for a camera: give a JSON file with K")
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = json.loads(Path(path).read_text(encoding="utf-8-sig"))  # Windows's editors begin with a mark
     except OSError as error:
         reason = error.strerror or error
         raise PoseFileError(path, f"it cannot be read ({reason}): check the file and its permissions") from error
@@ -104,6 +112,8 @@ def _content(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise PoseFileError(path, f"it is no JSON file ({error}): write one such as {EXAMPLE}") from error
     if not isinstance(content, dict):
         raise PoseFileError(path, f"it holds no camera: write one such as {EXAMPLE}")
+    if unknown := [key for key in content if key not in KEYS]:
+        raise PoseFileError(path, f"{', '.join(unknown)}: a camera has {', '.join(KEYS)} only: rename or remove it")
     return content
 
 
@@ -126,6 +136,8 @@ def _read(path: str | os.PathLike[str], size: tuple[float, float]) -> Camera:
     focal, centre = matrix.diagonal()[:2], matrix[:2, 2]
     if not bool((focal > 0).all()):
         raise PoseFileError(path, "the focal lengths in K must be above 0")
+    if matrix[2].tolist() != [0, 0, 1]:
+        raise PoseFileError(path, "the last row of K must be 0, 0, 1: give its rows, not its columns")
     if "size" in content:
         own = numbers("size", 2)
         if not bool((own > 0).all()):
@@ -138,6 +150,9 @@ def _read(path: str | os.PathLike[str], size: tuple[float, float]) -> Camera:
     shift = numbers("t", 3) if "t" in content else torch.zeros(3)
     lens = None
     if content.get("distortion"):
+        match content["distortion"]:
+            case [list() as row]:  # as OpenCV has it
+                content["distortion"] = row
         if not isinstance(content["distortion"], list) or len(content["distortion"]) > 5:
             raise PoseFileError(path, "distortion must be up to five numbers, k1, k2, p1, p2, k3")
         given = numbers("distortion", len(content["distortion"]))

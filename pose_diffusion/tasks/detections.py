@@ -16,6 +16,7 @@ KNOWN = {**{name: detector for name, detector in DETECTORS.items() if name != WO
 SCATTER = .015  # of the body's height in the picture: how far detected joints are from those of a skeleton
 LEAST = 1.  # pixels
 OUTSIDE = .02  # of the picture's size: what is farther out was not seen, but guessed
+SMALLEST = 8.  # pixels: what is smaller all over is a pose in other units than pixels, or too far away
 LEAST_POINTS = 4  # joints seen in some frame, below which there is nothing to lift
 
 
@@ -57,11 +58,23 @@ def joints_of(pose: Pose, person: int = 0) -> tuple[np.ndarray, np.ndarray]:
     there = ~np.ma.getmaskarray(pose.body.data)[:, person, :, :2].any(-1)[:, columns]
     confidence = np.asarray(pose.body.confidence)[:, person][:, columns].clip(0, 1).astype(np.float32)
     confidence = np.where(there & (columns >= 0), confidence, 0)
+    unplaced = confidence.copy()
     confidence[_outside(pose, data)] = 0
     points, sure = combine(detector, data, confidence)
     if (sure > 0).sum(1).max(initial=0) < LEAST_POINTS:
-        raise ValueError(f"person {person} is never seen with {LEAST_POINTS} joints at once: there is nothing to lift")
+        raise ValueError(f"person {person} is never seen with {LEAST_POINTS} joints at once: there is nothing to lift"
+                         f"{_hint(confidence, unplaced, people)}")
+    if (across := float(np.ptp(points[sure > 0], axis=0).max())) < SMALLEST:
+        raise ValueError(f"all joints of person {person} are within {across:.2g} pixels: give a pose in pixels, that "
+                         "was not normalised")
     return points, sure
+
+
+def _hint(inside: np.ndarray, confidence: np.ndarray, people: int) -> str:
+    """Why nothing was seen, where that is known."""
+    if (confidence > 0).any() and not (inside > 0).any():
+        return "; all points are outside the picture: does the header have its size?"
+    return "; choose another with --person" if people > 1 else ""
 
 
 def _outside(pose: Pose, points: np.ndarray) -> np.ndarray:

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from pose_diffusion.diffusion.energy import Energy
 from pose_diffusion.diffusion.filling import Observation
-from pose_diffusion.diffusion.model import PoseDiffusion
+from pose_diffusion.diffusion.model import VARIABLE as OTHER_VARIABLE
+from pose_diffusion.diffusion.model import ModelError, PoseDiffusion
 from pose_diffusion.diffusion.reprojection import Robust, student
 from pose_diffusion.diffusion.schedule import MAX_STEPS
 from pose_diffusion.motion.skeletons import BODY
@@ -31,15 +32,19 @@ Model = PoseDiffusion | str | os.PathLike[str] | None
 SHIPPED = Path(__file__).parent.parent / "weights_body"
 VARIABLE = "POSE_DIFFUSION_BODY_MODEL"
 MODES = ("both", "energy", "conditioned")
-ENERGY_STEPS = 5  # inner steps towards low energy, at every step
+ENERGY_STEPS = 5  # inner steps towards low energy, at every step, of an energy of one's own
+
+# Each mode's energy_scale and energy_steps, chosen on takes that are for tuning. With "both" the picture counts twice,
+# through the network and through the energy, which is why the latter is not taken at its word.
+OF_MODES = {"both": (.05, 2), "energy": (1., 4), "conditioned": (1., ENERGY_STEPS)}
 BUDGET = 1 << 15  # frames, of all hypotheses together, that are worked on at a time ...
 SHORTEST = 128  # ... but at least so many of each
 TAILS = 4.  # degrees of freedom of the errors of detectors
 
 
 def lift(pose: Pose, *, hypotheses: int = 1, camera: CameraSpec | None = None, person: int = 0, steps: int = 8,
-         mode: Mode = "both", noise_px: float | None = None, energy_scale: float = 1.,
-         energy_steps: int = ENERGY_STEPS, temperature: float = 1., seed: int = 0, device: str = "cpu",
+         mode: Mode = "both", noise_px: float | None = None, energy_scale: float | None = None,
+         energy_steps: int | None = None, temperature: float = 1., seed: int = 0, device: str = "cpu",
          model: Model = None) -> Lifted:
     """Lift a person of a pose to 3D.
 
@@ -75,8 +80,8 @@ def lift(pose: Pose, *, hypotheses: int = 1, camera: CameraSpec | None = None, p
 
 
 def lift_steps(pose: Pose, *, hypotheses: int = 1, camera: CameraSpec | None = None, person: int = 0, steps: int = 8,
-               mode: Mode = "both", noise_px: float | None = None, energy_scale: float = 1.,
-               energy_steps: int = ENERGY_STEPS, temperature: float = 1., seed: int = 0, device: str = "cpu",
+               mode: Mode = "both", noise_px: float | None = None, energy_scale: float | None = None,
+               energy_steps: int | None = None, temperature: float = 1., seed: int = 0, device: str = "cpu",
                model: Model = None) -> Iterator[Lifted]:
     """`lift`, step by step: yields the estimate after every step, of all frames at once.
 
@@ -107,7 +112,10 @@ def load_body_model(model: Model = None, device: str = "cpu") -> PoseDiffusion:
         If the model is not one of bodies.
     """
     if not isinstance(model, PoseDiffusion):
-        model = PoseDiffusion.from_pretrained(model or os.environ.get(VARIABLE) or SHIPPED, device)
+        try:
+            model = PoseDiffusion.from_pretrained(model or os.environ.get(VARIABLE) or SHIPPED, device)
+        except ModelError as error:  # bodies have a variable of their own
+            raise ModelError(str(error).replace(OTHER_VARIABLE, VARIABLE)) from error
     if model.layout.name != "body":
         raise ValueError(f"this model knows the keypoints {model.layout.name!r}, not bodies in 3D: choose another, or "
                          "leave it out for the shipped one")
@@ -115,9 +123,10 @@ def load_body_model(model: Model = None, device: str = "cpu") -> PoseDiffusion:
 
 
 def lift_points(views: Sequence[View], *, fps: float, hypotheses: int = 1, mode: Mode = "both", steps: int = 8,
-                energy_scale: float = 1., energy_steps: int = ENERGY_STEPS, temperature: float = 1., seed: int = 0,
-                robust: Robust | None = None, up: Tensor | None = None, energy_fn: Energy | None = None,
-                energy_through: bool = False, device: str = "cpu", model: Model = None) -> Lifted:
+                energy_scale: float | None = None, energy_steps: int | None = None, temperature: float = 1.,
+                seed: int = 0, robust: Robust | None = None, up: Tensor | None = None,
+                energy_fn: Energy | None = None, energy_through: bool = False, device: str = "cpu",
+                model: Model = None) -> Lifted:
     """Lift what one or more cameras saw.
 
     Parameters
@@ -132,10 +141,11 @@ def lift_points(views: Sequence[View], *, fps: float, hypotheses: int = 1, mode:
         A prior guided by an energy, a network that was told x and y, or both.
     steps : int
         1 to 1000; 1 is the mean, the same for every seed.
-    energy_scale : float
-        Weight of the energy: 1 takes it at its word.
-    energy_steps : int
-        Inner steps towards low energy at every step.
+    energy_scale : float, optional
+        Weight of what the views show: 1 takes it at its word. Without it, that of the mode (`OF_MODES`). Other energies
+        (bones, ground, one's own) count in full.
+    energy_steps : int, optional
+        Inner steps towards low energy at every step. Without it, that of the mode.
     temperature : float
         From 0 to 1: of the noise that sampling starts from.
     seed : int
@@ -171,7 +181,7 @@ def lift_points(views: Sequence[View], *, fps: float, hypotheses: int = 1, mode:
 
 
 def lift_points_steps(views: Sequence[View], *, fps: float, hypotheses: int = 1, mode: Mode = "both", steps: int = 8,
-                      energy_scale: float = 1., energy_steps: int = ENERGY_STEPS, temperature: float = 1.,
+                      energy_scale: float | None = None, energy_steps: int | None = None, temperature: float = 1.,
                       seed: int = 0, robust: Robust | None = None, up: Tensor | None = None,
                       energy_fn: Energy | None = None, energy_through: bool = False, device: str = "cpu",
                       model: Model = None) -> Iterator[Lifted]:
@@ -227,12 +237,15 @@ def sample(num_samples: int, num_frames: int, energy_fn: Energy | None = None, e
         yield estimate.xyz
 
 
-def checked(hypotheses: int, mode: str, steps: int, energy_scale: float, energy_steps: int, temperature: float,
-            seed: int, robust: Robust | None = None, up: Tensor | None = None, energy_fn: Energy | None = None,
-            energy_through: bool = False) -> Settings:
+def checked(hypotheses: int, mode: str, steps: int, energy_scale: float | None, energy_steps: int | None,
+            temperature: float, seed: int, robust: Robust | None = None, up: Tensor | None = None,
+            energy_fn: Energy | None = None, energy_through: bool = False) -> Settings:
     """The settings; a ValueError says which is wrong and what it may be."""
     if mode not in MODES:
         raise ValueError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
+    usual_scale, usual_steps = OF_MODES[mode]
+    energy_scale = usual_scale if energy_scale is None else energy_scale
+    energy_steps = usual_steps if energy_steps is None else energy_steps
     if int(hypotheses) != hypotheses or hypotheses < 1:
         raise ValueError(f"hypotheses must be a whole number from 1 up, not {hypotheses}")
     if steps not in range(1, MAX_STEPS + 1):

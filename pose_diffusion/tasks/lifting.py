@@ -17,17 +17,19 @@ from torch.nn import functional as F
 
 from pose_diffusion.camera_fit import FOCAL_STD
 from pose_diffusion.cameras import Camera, project, to_plane
-from pose_diffusion.diffusion.energy import Energy, steady_bones
+from pose_diffusion.diffusion.curvature import Expansion, expand, times
+from pose_diffusion.diffusion.energy import Energy, add, body_size, steady_bones
 from pose_diffusion.diffusion.filling import Observation
-from pose_diffusion.diffusion.reprojection import Robust, ground, heatmaps, reprojection, smooth
-from pose_diffusion.motion.skeletons import ADULT, BODY
-from pose_diffusion.tasks.placing import Sight, place, sight, steady_place
+from pose_diffusion.diffusion.reprojection import Reprojection, Robust, ground, heatmaps, reprojection, smooth
+from pose_diffusion.motion.skeletons import ADULT, BODY, adult_lengths
+from pose_diffusion.tasks.placing import LOOSE, Sight, place, sight, steady_place
 from pose_diffusion.tasks.views import Heatmaps, View, batched, camera_of
 
 __all__ = ["Flat", "Heatmaps", "LiftEnergy", "View", "apparent_size", "flat_observation", "lift_energy", "towards",
            "turned", "turned_back", "upright"]
 
 STATURE = 1.66  # metres, of women and men together (motion.augmentation)
+SIZE, OWN_SIZE = .06, .2  # stds, as shares, of adults' sizes and of a bone's, wide enough for all of the mocap
 DEPTH = 4.  # metres from the camera of a body of which nothing is seen that tells
 NORM = 8  # of the mean over the body's lengths: foreshortening pulls down their middle, not their largest
 SHARE = 1.034  # by that mean a body looks so many times as far away as it is (the mocap in random cameras)
@@ -132,12 +134,12 @@ def flat_observation(pixels: Tensor, confidence: Tensor, spread: float | Tensor,
 
 def turned(turn: Tensor, points: Tensor) -> Tensor:
     """Points ``(batch, T, K, 3)`` by rotations ``(batch or 1, T, 3, 3)``."""
-    return points @ turn.transpose(-1, -2)
+    return times(turn.unsqueeze(2), points)
 
 
 def turned_back(turn: Tensor, points: Tensor) -> Tensor:
     """The inverse of `turned`."""
-    return points @ turn
+    return times(turn.transpose(-1, -2).unsqueeze(2), points)
 
 
 def towards(plane: Tensor) -> Tensor:
@@ -202,19 +204,21 @@ class LiftEnergy:
     """
 
     def __init__(self, views: Sequence[View], fps: float, *, robust: Robust | None = None, bones: float = .01,
-                 acceleration: float | None = None, up: Tensor | None = None):
+                 acceleration: float | None = None, up: Tensor | None = None, picture: float = 1.,
+                 sized: bool = True):
         if not views:
             raise ValueError("there is no view: give one or more")
         self.views = [batched(view) for view in views]
         self.known = [view.camera is not None for view in views]
         self.cameras = _beside_first([camera_of(view) for view in self.views])
         self.supposed = [camera.focal for camera in self.cameras]
-        self.fps, self.robust = fps, robust
+        self.fps, self.robust, self.picture = fps, robust, picture
         self.sights, self.seen = self._sights(self.cameras), self._seen(self.cameras)
         frames = self.views[0].points.shape[1]
-        others: list[Energy] = []
+        pairs = torch.tensor(BODY.bones, device=self.views[0].points.device)
+        adult = torch.from_numpy(adult_lengths(STATURE)).to(pairs.device)
+        others = [body_size(pairs, adult, frames, OWN_SIZE, SIZE)] if sized else []
         if frames > 1:
-            pairs = torch.tensor(BODY.bones, device=self.views[0].points.device)
             others.append(steady_bones(pairs, torch.ones(1, frames, dtype=torch.bool, device=pairs.device), bones))
         self.shape = others
         self.place: list[Energy] = [] if acceleration is None else [smooth(acceleration, fps)]
@@ -224,8 +228,24 @@ class LiftEnergy:
     def __call__(self, points: Tensor) -> Tensor:
         """``(batch,)``, differentiable."""
         placed = points + self.root(points)[:, :, None]
-        values = [energy(placed) for energy in (*self.seen, *self.place)] + [energy(points) for energy in self.shape]
+        values = [self.picture * energy(placed) for energy in self.seen]
+        values += [energy(placed) for energy in self.place] + [energy(points) for energy in self.shape]
         return torch.stack(values).sum(0)
+
+    def expand(self, points: Tensor) -> Expansion:
+        """Gauss-Newton's, the root going along with the points (variable projection, Golub and Pereyra 1973); other
+        energies than of single points, and their root, by automatic differentiation.
+        """
+        sharp = [energy for energy in self.seen if isinstance(energy, Reprojection)]
+        if len(sharp) < len(self.seen):
+            return expand(self.__call__, points)
+        root = self.root(points)
+        out = _with_root([energy.linearised(points + root[:, :, None]) for energy in sharp], self.picture)
+        if self.place:
+            out = out + expand(lambda free: add(*self.place)(free + self.root(free)[:, :, None]), points)
+        for energy in self.shape:
+            out = out + expand(energy, points)
+        return out
 
     def root(self, points: Tensor) -> Tensor:
         """Where the pelvis is, ``(batch, T, 3)`` in the first camera's frame: frame by frame, differentiable."""
@@ -265,8 +285,27 @@ class LiftEnergy:
         return [_seen(view, camera, self.robust) for view, camera in zip(self.views, cameras)]
 
 
+def _with_root(views: Sequence[tuple[Tensor, Tensor, Tensor]], weight: float) -> Expansion:
+    """The expansion, times a weight, of errors that `Reprojection.linearised` has of each view, when for every change
+    of the points all are shifted to where the errors are smallest.
+    """
+    value = torch.stack([value for value, _, _ in views]).sum(0)
+    errors, rows = (torch.cat(parts, dim=3) for parts in list(zip(*views))[1:])
+    square = (rows[..., :, None] * rows[..., None, :]).sum(3)  # (batch, T, K, 3, 3)
+    loose = LOOSE**-2 * torch.eye(3).to(square)
+    shares = square @ torch.linalg.inv(square.sum(2) + loose).unsqueeze(2)  # of what pulls at the root, by points
+
+    def freed(pull: Tensor) -> Tensor:
+        return pull - times(shares, pull.sum(2, keepdim=True))
+
+    square = weight * square
+    return Expansion(weight * value, freed(weight * (rows * errors[..., None]).sum(3)),
+                     lambda points: freed(times(square, points)))
+
+
 def lift_energy(views: Sequence[View], fps: float, *, robust: Robust | None = None, bones: float = .01,
-                acceleration: float | None = None, up: Tensor | None = None) -> LiftEnergy:
+                acceleration: float | None = None, up: Tensor | None = None, picture: float = 1.,
+                sized: bool = True) -> LiftEnergy:
     """The energy of what views show.
 
     Parameters
@@ -283,12 +322,18 @@ def lift_energy(views: Sequence[View], fps: float, *, robust: Robust | None = No
         Std in metres per second squared of that of every joint, the root's included; without it motion is free.
     up : Tensor ``(3,)``, optional
         The vertical in the first camera's frame: then feet on the ground do not slide.
+    picture : float
+        Weight of what the views show.
+    sized : bool
+        Whether bodies are about as large as adults: without it, what explains a picture is the smaller the less likely
+        a motion is.
 
     Returns
     -------
     LiftEnergy
     """
-    return LiftEnergy(views, fps, robust=robust, bones=bones, acceleration=acceleration, up=up)
+    return LiftEnergy(views, fps, robust=robust, bones=bones, acceleration=acceleration, up=up, picture=picture,
+                      sized=sized)
 
 
 def _seen(view: View, camera: Camera, robust: Robust | None) -> Energy:

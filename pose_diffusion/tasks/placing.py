@@ -18,6 +18,7 @@ from pose_diffusion.cameras import NEAR, Camera, to_plane
 DEPTH, LOOSE = 4., 10.  # metres: mean and std of where a body is of which nothing is known
 REWEIGHTED = 3
 HEAVY = 3.  # metres per second squared: std of the acceleration of the pelvis of people who walk
+HURRY = 1.5  # metres per second: std of its velocity, drawn anew every second: who is no longer seen stays near
 STIFFEST = 1e-6  # of what is needed to see a frame without observations at all, against rounding
 
 
@@ -116,7 +117,8 @@ def _mixed(values: Tensor, rows: Tensor) -> Tensor:
 
 
 def steady_place(sights: list[Sight], points: Tensor, fps: float) -> Tensor:
-    """`place` for bodies that do not jump: with the acceleration of the root as a Gaussian of 3 m/s² along each axis.
+    """`place` for bodies that do not jump: with the acceleration of the root as a Gaussian of 3 m/s² along each axis,
+    and its velocity as one of 1.5 m/s, so that nobody walks on for ever where nothing is seen.
 
     So where nothing is seen for a while the root goes on as it came, and depth, which one picture hardly tells, does
     not shake. Solved exactly, all frames of a sample at once. Not differentiable.
@@ -132,12 +134,14 @@ def steady_place(sights: list[Sight], points: Tensor, fps: float) -> Tensor:
         for j, b in enumerate((1., -2., 1.)):
             if j <= i:
                 bend[i - j, j:frames - 2 + j] += a * b
-    stiff = fps**4 / HEAVY**2
+    bend *= fps**4 / HEAVY**2
+    bend[0] += fps / HURRY**2 * torch.tensor([1., *[2.] * (frames - 2), 1.], dtype=bend.dtype)
+    bend[1, :frames - 1] -= fps / HURRY**2
     out = last.clone()
     for sample in range(len(body)):
         if not bool(seen[sample].any()):
             continue
-        bands = _bands(matrix[sample].cpu().numpy(), stiff * bend.numpy())
+        bands = _bands(matrix[sample].cpu().numpy(), bend.numpy())
         out[sample] = torch.from_numpy(solveh_banded(bands, vector[sample].cpu().numpy().ravel(), lower=True)
                                        ).view(frames, 3).to(out)
     return out.to(points.dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,7 +33,7 @@ class Heatmaps:
 
 @dataclass(frozen=True)
 class View:
-    """What one camera saw of a body.
+    """What one camera saw of a body. Arrays become tensors.
 
     Attributes
     ----------
@@ -41,8 +42,8 @@ class View:
     confidence : Tensor ``([B,] T, 17)``
         From 0, not seen, to 1: as what share of an observation it counts.
     spread : float or Tensor
-        How far detections scatter: std in pixels, broadcast over ``([B,] T, 17)``, or covariances
-        ``([B,] T, 17, 2, 2)``.
+        How far detections scatter: std in pixels, broadcast over ``([B,] T, 17)``, or covariances in square pixels,
+        over ``([B,] T, 17, 2, 2)``.
     camera : Camera, optional
         If known, batch 1 or B. Where it is and looks counts relative to that of the first view.
     size : (float, float), optional
@@ -57,6 +58,16 @@ class View:
     camera: Camera | None = None
     size: tuple[float, float] | None = None
     heatmaps: Heatmaps | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("points", "confidence", "spread"):
+            array = getattr(self, name)
+            array = torch.from_numpy(array) if isinstance(array, np.ndarray) else array
+            if isinstance(array, Tensor):
+                object.__setattr__(self, name, array.float())
+        spread = self.spread
+        if isinstance(spread, Tensor) and spread.shape[-2:] == (2, 2):  # of joints there are 17, never 2
+            object.__setattr__(self, "spread", spread.expand(*self.points.shape[:-1], 2, 2))
 
     def of(self, frames: slice) -> View:
         """Some of its frames."""
@@ -94,7 +105,13 @@ def _is_covariance(spread: float | Tensor) -> bool:
 
 
 def batched(view: View) -> View:
-    """The view with a batch of 1 where it has none, and with a camera, supposed where it is not known."""
+    """The view with a batch of 1 where it has none, and with a camera, supposed where it is not known.
+
+    Raises
+    ------
+    ValueError
+        If neither camera nor size is known, or a covariance is none.
+    """
     if view.points.ndim == 4:
         points, confidence, spread, maps = view.points, view.confidence, view.spread, view.heatmaps
     else:
@@ -106,6 +123,10 @@ def batched(view: View) -> View:
             maps = replace(maps, likelihood=maps.likelihood[None])
         points, confidence = view.points[None], view.confidence[None]
     confidence = torch.nan_to_num(confidence).clamp(min=0)
+    if isinstance(spread, Tensor) and _is_covariance(spread):
+        seen = spread.expand(*confidence.shape, 2, 2)[confidence > 0]
+        if not bool(((seen.diagonal(dim1=-2, dim2=-1) > 0).all(-1) & (torch.linalg.det(seen) > 0)).all()):
+            raise ValueError("a covariance of a seen point is not positive definite: give one, or a std")
     return replace(view, points=points, confidence=confidence, spread=spread, heatmaps=maps,
                    camera=camera_of(view))
 

@@ -17,7 +17,16 @@ from pose_diffusion.motion.skeletons import BODY
 from pose_diffusion.tasks import lift_walk
 from pose_diffusion.tasks.camera_spec import CameraSpec
 from pose_diffusion.tasks.detections import joints_of, view_of
-from pose_diffusion.tasks.lift import checked, lift, lift_points, lift_points_steps, lift_steps, lifted_pose, sample
+from pose_diffusion.tasks.lift import (
+    OF_MODES,
+    checked,
+    lift,
+    lift_points,
+    lift_points_steps,
+    lift_steps,
+    lifted_pose,
+    sample,
+)
 from pose_diffusion.tasks.lift_walk import Rate, worked_at
 from pose_diffusion.tasks.lifted import save_lifted
 from pose_diffusion.tasks.views import View, batched
@@ -40,12 +49,22 @@ def test_an_energy_makes_hypotheses_agree_with_what_was_seen(frames: int) -> Non
     view = walking(frames)
     free = lift_points([view], fps=25, hypotheses=4, mode="conditioned", model=body_model())
     for mode in ("energy", "both"):
-        guided = lift_points([view], fps=25, hypotheses=4, mode=mode, energy_steps=12, model=body_model())
+        guided = lift_points([view], fps=25, hypotheses=4, mode=mode, energy_scale=1., energy_steps=12,
+                             model=body_model())
         assert guided.xyz.shape == (4, frames, 17, 3)
         assert misses(guided.xyz, view) < 8 < misses(free.xyz, view)
         assert guided.xyz.std(0)[:, 1:].mean() > .002  # and yet they differ
     np.testing.assert_array_equal(guided.xyz[:, :, 0], guided.root)
     assert guided.error.shape == (frames, 17)
+
+
+def test_each_mode_has_its_own_settings_where_none_are_given() -> None:
+    for mode, (scale, inner) in OF_MODES.items():
+        usual = checked(2, mode, 8, None, None, 1., 0)
+        assert (usual.energy_scale, usual.energy_steps) == (scale, inner)
+        given = checked(2, mode, 8, .7, 3, 1., 0)
+        assert (given.energy_scale, given.energy_steps) == (.7, 3)
+    assert OF_MODES["both"][0] < OF_MODES["energy"][0] == 1  # a picture that is counted twice
 
 
 def test_a_hypothesis_depends_on_its_seed_only() -> None:
@@ -110,6 +129,33 @@ def test_other_frame_rates_keep_their_frames(fps: float) -> None:
     assert lifted.xyz.shape == (1, 9, 17, 3)
     assert lifted.seconds[-1] == pytest.approx(8 / fps)
     assert np.isfinite(lifted.xyz).all()
+
+
+def test_noise_does_not_shake_and_motion_stays() -> None:
+    time = torch.arange(40) / 25
+    wave = torch.sin(2 * torch.pi * time)[None, :, None, None] * torch.full((1, 1, 17, 3), .2)  # a hand that waves
+    shaken = wave + .02 * torch.randn(wave.shape, generator=torch.Generator().manual_seed(0))
+
+    def acceleration(points: torch.Tensor) -> torch.Tensor:
+        return points.diff(n=2, dim=1).norm(dim=-1).mean()
+
+    steady = lift_walk.steadied(shaken, 25.)
+    assert (lift_walk.steadied(wave, 25.) - wave).abs().max() < .005
+    assert acceleration(steady - wave) < .25 * acceleration(shaken - wave)
+    assert (steady - wave).norm() < .8 * (shaken - wave).norm()
+    torch.testing.assert_close(lift_walk.steadied(shaken[:, :3], 25.), shaken[:, :3])  # too few to tell
+
+
+def test_arrays_and_other_precisions_are_taken() -> None:
+    view = walking(2)
+    expected = lift_points([view], fps=25, steps=1, model=body_model()).xyz
+    double = View(view.points.double(), view.confidence.numpy().astype(float), 3., view.camera)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(lift_points([double], fps=25, steps=1, model=body_model()).xyz, expected)
+
+
+def test_a_missing_model_names_the_variable_of_bodies(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="POSE_DIFFUSION_BODY_MODEL unset"):
+        lift_points([walking(1)], fps=25, model=tmp_path / "none")
 
 
 def test_an_energy_of_ones_own() -> None:

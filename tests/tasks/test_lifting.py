@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from pose_diffusion.cameras import project, to_camera
+from pose_diffusion.diffusion.curvature import expand
 from pose_diffusion.diffusion.reprojection import student
 from pose_diffusion.tasks.lifting import View, flat_observation, lift_energy, towards, turned, turned_back, upright
 from tests.tasks.lifting import camera, own_frame, walker
@@ -70,7 +71,7 @@ def test_turns_bring_rays_straight_ahead() -> None:
 
 def test_the_root_is_where_it_was(seen: tuple[torch.Tensor, torch.Tensor]) -> None:
     xyz, pixels = seen
-    energy = lift_energy([View(pixels, ONES, 2., own_frame(camera()))], 25.)
+    energy = lift_energy([View(pixels, ONES, 2., own_frame(camera()))], 25., sized=False)
     body = xyz - xyz[:, :, :1]
     torch.testing.assert_close(energy.root(body), xyz[:, :, 0], atol=1e-3, rtol=0)
     torch.testing.assert_close(energy.steady_root(body), xyz[:, :, 0], atol=1e-2, rtol=0)
@@ -83,6 +84,16 @@ def test_the_root_goes_on_where_nothing_is_seen(seen: tuple[torch.Tensor, torch.
     confidence[:, 10:18] = 0
     energy = lift_energy([View(pixels, confidence, 2., own_frame(camera()))], 25.)
     torch.testing.assert_close(energy.steady_root(xyz - xyz[:, :, :1]), xyz[:, :, 0], atol=.03, rtol=0)
+
+
+def test_who_is_seen_for_a_moment_does_not_walk_on_for_ever() -> None:
+    xyz = to_camera(camera(), walker(100))
+    confidence = torch.zeros(1, 100, 17)
+    confidence[:, :5] = 1
+    energy = lift_energy([View(project(camera(), walker(100)), confidence, 2., own_frame(camera()))], 25.)
+    root = energy.steady_root(xyz - xyz[:, :, :1])
+    assert (root - xyz[:, :1, 0]).norm(dim=-1).max() < 3
+    assert (root[:, -1] - root[:, -20]).norm() < .5
 
 
 def test_its_slope_is_that_of_its_values(seen: tuple[torch.Tensor, torch.Tensor]) -> None:
@@ -101,6 +112,32 @@ def test_its_slope_is_that_of_its_values(seen: tuple[torch.Tensor, torch.Tensor]
         torch.testing.assert_close((slope * along).sum((1, 2, 3)), rise, rtol=.02, atol=.02)
 
 
+def test_it_knows_how_it_curves(seen: tuple[torch.Tensor, torch.Tensor]) -> None:
+    """Where the picture is explained, Gauss-Newton's curvature is that of the energy, root and all."""
+    xyz, pixels = seen
+    energy = lift_energy([View(pixels, ONES, 2., own_frame(camera()))], 25., sized=False, picture=.3)
+    body = (xyz - xyz[:, :, :1]).double()
+    direction = torch.randn(body.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    own, found = energy.expand(body), expand(energy.__call__, body)
+    torch.testing.assert_close(own.value, found.value)
+    curve, expected = own.bend(direction), found.bend(direction)
+    assert float((curve - expected).norm()) < .02 * float(expected.norm())
+    moved = body + .01 * direction
+    own, found = energy.expand(moved), expand(energy.__call__, moved)
+    assert float((own.slope - found.slope).norm()) < .05 * float(found.slope.norm())
+
+
+def test_smaller_bodies_farther_off_are_the_less_likely_the_smaller(seen: tuple[torch.Tensor, torch.Tensor]) -> None:
+    xyz, pixels = seen
+    energy = lift_energy([View(pixels, ONES, 2., own_frame(camera()))], 25.)
+    plain = lift_energy([View(pixels, ONES, 2., own_frame(camera()))], 25., sized=False)
+    body = xyz - xyz[:, :, :1]
+    told = [float(energy(scale * body) - plain(scale * body)) for scale in (1., .8, .6)]
+    assert told[0] < 2
+    assert told[1] > 3 + told[0]
+    assert told[2] > 10 + told[1]
+
+
 def test_samples_do_not_see_each_other(seen: tuple[torch.Tensor, torch.Tensor]) -> None:
     xyz, pixels = seen
     energy = lift_energy([View(pixels, ONES, 2., own_frame(camera()))], 25.)
@@ -113,7 +150,7 @@ def test_a_second_camera_adds_up_in_the_frame_of_the_first(seen: tuple[torch.Ten
     xyz, pixels = seen
     other = camera(place=(-2., 1.2, 3.))
     views = [View(pixels, ONES, 2., camera()), View(project(other, walker()), ONES, 2., other)]
-    energy = lift_energy(views, 25.)
+    energy = lift_energy(views, 25., sized=False)
     body = xyz - xyz[:, :, :1]
     torch.testing.assert_close(energy.root(body), xyz[:, :, 0], atol=1e-3, rtol=0)
     assert energy(body) < 1e-2
