@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import depth
+from . import depth, lifted
 from .errors import AddonError
 from .points import BODY, HANDS, POINTS, other_side
 from .posefile import PoseFile
@@ -56,9 +56,9 @@ class Tracks:
         Frames per second.
     joints : tuple of str
         Names; J of them, those of `POINTS` that the file has: `nose`, `eye.L`, `ear.L`, `mouth.L`, `shoulder.L`,
-        `elbow.L`, `wrist.L`, `hip.L` of the body (and R); of a hand its own wrist `hand.L`, `thumb.1.L` (CMC) to
-        `thumb.4.L` (tip), `index.1.L` (MCP) to `index.4.L` (tip), and so on; of the face's contours `face.N`, N being
-        MediaPipe's number.
+        `elbow.L`, `wrist.L`, `hip.L` of the body (and R), of a lifted one also `knee.L` and `ankle.L`; of a hand its
+        own wrist `hand.L`, `thumb.1.L` (CMC) to `thumb.4.L` (tip), `index.1.L` (MCP) to `index.4.L` (tip), and so on;
+        of the face's contours `face.N`, N being MediaPipe's number.
     xyz : np.ndarray
         `(T, J, 3)` float64 metres: x to the person's left, y to their back, z up. Finite; 0 where not seen.
     seen : np.ndarray
@@ -73,13 +73,16 @@ class Tracks:
 
 @dataclass(frozen=True, eq=False)
 class _Read:
-    """What a file says of the joints: pixels `(T, J, 3)` with z as stored; what was seen, and surely so, `(T, J)`."""
+    """What a file says of the joints: pixels `(T, J, 3)` with z as stored; what was seen, and surely so, `(T, J)`; and,
+    of a lifted file, whose z is in pixels too, that it is one.
+    """
 
     column: dict[str, int]
     values: np.ndarray
     seen: np.ndarray
     sure: np.ndarray
     width: float
+    lifted: bool = False
 
     def bones(self, pairs: Iterable[tuple[str, str]]) -> tuple[np.ndarray, np.ndarray]:
         """Differences `(T, B, 3)`, 0 where not both ends are sure, and `(T, B)` whether they are.
@@ -95,8 +98,9 @@ class _Read:
 def tracks(pose: PoseFile, reading: Reading = Reading()) -> Tracks:
     """The joints of one person of a file.
 
-    Each network's z gets its own factor (see `depth`). A hand's z is relative to its own wrist, so the hand is put at
-    the depth of the body's wrist; in the image plane it stays where it was seen.
+    Each network's z gets its own factor (see `depth`); a lifted file has its joints in metres (see `lifted`). A hand's
+    z is relative to its own wrist, so the hand is put at the depth of the body's wrist; in the image plane it stays
+    where it was seen.
 
     Parameters
     ----------
@@ -137,7 +141,8 @@ def _read(pose: PoseFile, reading: Reading) -> _Read:
         raise AddonError("the file has no frame: there is nothing to animate")
     names = [(component.name, point) for component in pose.components for point in component.points]
     place = {name: i for i, name in reversed(list(enumerate(names)))}
-    source = {joint: POINTS[other_side(joint) if reading.mirrored else joint] for joint in POINTS}
+    known = lifted.source(place)
+    source = {joint: known[other_side(joint) if reading.mirrored else joint] for joint in known}
     column = {joint: place[name] for joint, name in source.items() if name in place}
     if not column:
         found = ", ".join(component.name for component in pose.components) or "none"
@@ -155,29 +160,36 @@ def _read(pose: PoseFile, reading: Reading) -> _Read:
     size = np.array([max(pose.width, 1), max(pose.height, 1)], float)
     values = np.where(seen[..., None], values, 0.0)
     for i, joint in enumerate(joints):
-        if POINTS[joint][0] == BODY:
+        if source[joint][0] == lifted.JOINTS and not joint.startswith(("shoulder", "elbow", "wrist")):
+            seen[:, i] &= confidence[:, i] > lifted.GUESSED
+        elif source[joint][0] == BODY:
             out = np.maximum(-values[:, i, :2], values[:, i, :2] - size).max(-1) / size.max()
             hips = joint.startswith("hip")
             seen[:, i] &= (out < (0 if hips else OUTSIDE)) & (confidence[:, i] > (HIP_VISIBILITY if hips else 0))
     if not seen.any():
         raise AddonError(f"person {reading.person} was never seen: there is nothing to animate")
+    order = {joint: i for i, joint in enumerate(joints)}
+    if has_depth := known is not POINTS:
+        flat = {joint: place[POINTS[other_side(joint) if reading.mirrored else joint]] for joint in lifted.FLAT}
+        pixels = {joint: pose.data[:, reading.person, i, :3].astype(float) for joint, i in flat.items()}
+        values = lifted.together(values, order, pixels, size[0])
     if reading.mirrored:
         values[..., 0] *= -1
-    return _Read({joint: i for i, joint in enumerate(joints)}, np.where(seen[..., None], values, 0.0), seen,
-                 seen & (confidence > SURE), size[0])
+    return _Read(order, np.where(seen[..., None], values, 0.0), seen, seen & (confidence > SURE), size[0], has_depth)
 
 
 def _factors(pose: PoseFile, read: _Read, reading: Reading) -> tuple[float, float, float]:
-    """Pixels per unit of z: of the body, the hands and the face."""
+    """Pixels per unit of z: of the body, the hands and the face. Of a lifted body it is settled."""
     if reading.depth is not None:
         body, hands, face = reading.depth if isinstance(reading.depth, tuple) else (reading.depth, ) * 3
         if not all(0 < factor < np.inf for factor in (body, hands, face)):
             raise AddonError(f"a depth of {reading.depth} is impossible: give pixels per unit of z, more than 0")
-        return body, hands, face
+        return (1.0 if read.lifted else body), hands, face
     width = _shoulder_width(read)
     both = [read.bones([(f"{a}.{side}", f"{b}.{side}") for a, b in ARM]) for side in SIDES]
-    arms = depth.depth_factor(np.concatenate([ends for ends, _ in both]), np.concatenate([seen for _, seen in both]),
-                              depth.BODY, read.width, np.array(list(ARM.values())) * width)
+    arms = 1.0 if read.lifted else depth.depth_factor(
+        np.concatenate([ends for ends, _ in both]), np.concatenate([seen for _, seen in both]), depth.BODY, read.width,
+        np.array(list(ARM.values())) * width)
     fingers = [(a, b) for s in SIDES for f in FINGERS for a, b in zip(
         (f"hand.{s}", *(f"{f}.{i}.{s}" for i in (1, 2, 3))), (f"{f}.{i}.{s}" for i in (1, 2, 3, 4)))]
     skull = [(f"face.{a}", f"face.{b}") for a, b in ((234, 454), (10, 152), (234, 10), (454, 10), (33, 263), (33, 152))]
@@ -186,7 +198,7 @@ def _factors(pose: PoseFile, read: _Read, reading: Reading) -> tuple[float, floa
 
 
 def _of_hand(joint: str, side: str) -> bool:
-    return POINTS[joint][0] in HANDS.values() and joint.endswith(side)
+    return joint in POINTS and POINTS[joint][0] == HANDS[side]
 
 
 def _place(read: _Read, xyz: np.ndarray, part: list[str], root: str | None, at: list[str], factor: float) -> None:
@@ -216,12 +228,13 @@ def _origin(read: _Read, xyz: np.ndarray) -> np.ndarray:
 
 
 def _shoulder_width(read: _Read) -> float:
-    """In pixels: the median in the image, or from a hand, a face, or all that was seen."""
+    """In pixels: the median in the image, of a lifted body in space; or from a hand, a face, or all that was seen."""
     palms = [(f"hand.{side}", f"middle.1.{side}") for side in SIDES]
     for pairs, factor in (([("shoulder.L", "shoulder.R")], 1.0), (palms, SHOULDERS_PER_HAND),
                           ([("face.234", "face.454")], SHOULDERS_PER_FACE)):
         ends, seen = read.bones(pairs)
-        if seen.any() and (length := float(np.median(np.hypot(*ends[seen][:, :2].T)))) > 0:
+        across = ends[seen] if read.lifted and factor == 1.0 else ends[seen][:, :2]
+        if seen.any() and (length := float(np.median(np.linalg.norm(across, axis=-1)))) > 0:
             return length * factor
     box = np.ptp(read.values[read.seen][:, :2], axis=0)
     return float(np.hypot(*box)) / 2 or 1.0

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 import bpy
+import numpy as np
 
 from .. import posefile
+from ..animation import keys
 from ..animation.apply import apply_motion, notes_of, skeleton_of
 from ..posefile import PoseFile
 from ..rigs import rigify
+from ..rigs.legs import leg_bones
 from ..rigs.match import Match
 from ..rigs.signer import build_signer
 from ..solver.skeleton import Motion, Skeleton
@@ -19,6 +24,7 @@ from ..tracks import Reading, tracks
 from .target import bones_of
 
 UNTOUCHED = (1, 250)  # frames of a new scene
+LEGS = "pose_diffusion_legs"  # custom property of actions that drive legs
 FEW_ROLES = 12  # of 43: with fewer, something is likely to be wrong with the map
 
 
@@ -36,10 +42,10 @@ def solving_of(scene: bpy.types.Scene, mode: str | None = None) -> Solving:
 
 
 def skeleton_for(armature: bpy.types.Object, found: Match) -> Skeleton:
-    """The armature at rest; of a generated Rigify rig, its controls."""
+    """The armature at rest, its legs among the roles; of a generated Rigify rig, its controls."""
     if rigify.is_generated(armature):
         return rigify.skeleton_of_generated(armature, found.bones)
-    return skeleton_of(armature, found.bones)
+    return skeleton_of(armature, found.bones | leg_bones(found.rig, found.bones, armature.data.bones.keys()))
 
 
 def sign(context: bpy.types.Context, armature: bpy.types.Object, pose: PoseFile, *, name: str, start: float,
@@ -75,6 +81,16 @@ def sign(context: bpy.types.Context, armature: bpy.types.Object, pose: PoseFile,
     return write(context, armature, motion, name=name, start=start)
 
 
+def _with_legs_at_rest(armature: bpy.types.Object, motion: Motion, legs: Collection[str]) -> Motion:
+    """The motion, with legs at rest if the present action is of a lifted file: else they would stay as it left them."""
+    action, _ = keys.assigned(armature)
+    if action is None or LEGS not in action:
+        return motion
+    bones = [bone for bone in legs if bone not in motion.bones]
+    still = np.broadcast_to(np.array([1.0, 0, 0, 0]), (len(motion.quaternions), len(bones), 4))
+    return replace(motion, bones=(*motion.bones, *bones), quaternions=np.concatenate([motion.quaternions, still], 1))
+
+
 def write(context: bpy.types.Context, armature: bpy.types.Object, motion: Motion, *, name: str,
           start: float) -> tuple[str, ...]:
     """Make a take of a motion that was solved for `skeleton_for(armature, ...)`.
@@ -83,7 +99,10 @@ def write(context: bpy.types.Context, armature: bpy.types.Object, motion: Motion
     """
     found, scene = bones_of(armature), context.scene
     fitted = (scene.frame_start, scene.frame_end) == UNTOUCHED or scene.frame_end == scene.pose_diffusion.fitted_end
-    action = key(context, armature, motion, start=start, name=name)
+    legs = leg_bones(found.rig, found.bones, armature.data.bones.keys()).values()
+    action = key(context, armature, _with_legs_at_rest(armature, motion, legs), start=start, name=name)
+    if set(legs) & set(motion.bones):
+        action[LEGS] = True
     notes = notes_of(action)
     scene.pose_diffusion.last_used = armature.name
     scene.frame_set(int(start))

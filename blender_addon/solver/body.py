@@ -116,7 +116,7 @@ def arm(points: Points, skeleton: Skeleton, side: str, chest: np.ndarray, reach:
             width = float(np.median(np.linalg.norm(across, axis=-1)))
             upper, lower = reaching(upper, lower, lengths, width, 1 - points.away[side])
             turns["upper_arm"] = swung(chest, rest_upper, upper)
-        turns["upper_arm"] = _rolled(turns["upper_arm"], unit(upper), unit(lower), hinge(skeleton, side))
+        turns["upper_arm"] = rolled(turns["upper_arm"], unit(upper), unit(lower), hinge(skeleton, side))
         if f"forearm.{side}" in skeleton.roles:
             turns["forearm"] = swung(turns["upper_arm"], direction(skeleton, "forearm", side), lower)
     return {f"{role}.{side}": turned for role, turned in turns.items()}
@@ -131,8 +131,8 @@ def _forearm(points: Points, skeleton: Skeleton, side: str, chest: np.ndarray) -
     return {role: swung(chest, direction(skeleton, "forearm", side), lower)}
 
 
-def _rolled(swung_arm: np.ndarray, upper: np.ndarray, lower: np.ndarray, axis: np.ndarray) -> np.ndarray:
-    """The upper arm's turns, rolled so that the elbow's axis is square to the arm's plane."""
+def rolled(swung_arm: np.ndarray, upper: np.ndarray, lower: np.ndarray, axis: np.ndarray) -> np.ndarray:
+    """The turns of an upper arm or a thigh, rolled so that the axis of elbow or knee is square to the limb's plane."""
     normal = np.cross(upper, lower)
     before = swung_arm @ axis
     angle = np.arctan2((np.cross(before, normal) * upper).sum(-1), (before * normal).sum(-1))

@@ -13,7 +13,7 @@ from .skeleton import FINGERS, SIDES
 
 # Joints hang on each other, so that a lost hand rides on its arm. A parent comes before what hangs on it.
 HANGS_ON = {f"{joint}.{side}": f"{on}.{side}" for side in SIDES for joint, on in (
-    ("elbow", "shoulder"), ("wrist", "elbow"), ("hand", "wrist"),
+    ("elbow", "shoulder"), ("wrist", "elbow"), ("hand", "wrist"), ("knee", "hip"), ("ankle", "knee"),
     *((f"{finger}.{i}", "hand") for finger in FINGERS for i in (1, 2, 3, 4)))}
 FACE_JOINTS = tuple(f"face.{i}" for i in (10, 152, 234, 454))
 HEAD_JOINTS = ("nose", "eye.L", "eye.R", "ear.L", "ear.R", "mouth.L", "mouth.R")

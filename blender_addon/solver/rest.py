@@ -15,7 +15,7 @@ from .skeleton import FINGERS, Skeleton
 
 FORWARD, UP, LEFT = np.array([0.0, -1, 0]), np.array([0.0, 0, 1]), np.array([1.0, 0, 0])
 STRAIGHT = .05  # sine of a rest elbow's angle, below which its plane means nothing
-NEXT = {"upper_arm": "forearm", "forearm": "hand", "hand": "middle.1"} | {
+NEXT = {"upper_arm": "forearm", "forearm": "hand", "hand": "middle.1", "thigh": "shin"} | {
     f"{finger}.{i}": f"{finger}.{i + 1}" for finger in FINGERS for i in (1, 2)}
 
 

@@ -20,6 +20,7 @@ SIDES = ("L", "R")
 FINGERS = ("thumb", "index", "middle", "ring", "pinky")
 TORSO_ROLES = ("hips", "spine", "chest", "neck", "head")
 ARM_ROLES = ("shoulder", "upper_arm", "forearm", "hand")
+LEG_ROLES = ("thigh", "shin")  # only lifted bodies drive them: they are in no bone map
 ROLES = (*TORSO_ROLES, *(f"{role}.{side}" for side in SIDES for role in (
     *ARM_ROLES, *(f"{finger}.{i}" for finger in FINGERS for i in (1, 2, 3)))))
 

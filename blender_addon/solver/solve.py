@@ -12,10 +12,11 @@ from .body import body, carried, palm, twisted
 from .direct import fingers
 from .face import face_shapes
 from .hand import fit_hand, hand_rest
+from .legs import legs
 from .points import Points, points
 from .rest import local
 from .rotations import between, continuous
-from .skeleton import FINGERS, SIDES, Motion, Skeleton
+from .skeleton import FINGERS, ROLES, SIDES, Motion, Skeleton
 from .upright import upright
 
 FOLLOW, ANATOMICAL = "follow", "anatomical"
@@ -75,6 +76,7 @@ def solve(tracks: Tracks, skeleton: Skeleton, solving: Solving = Solving()) -> M
     skeleton = upright(skeleton)
     found = points(tracks, solving.smoothing, solving.longest_gap)
     turns = body(found, skeleton, reach=solving.mode == ANATOMICAL)
+    turns |= legs(found, skeleton, turns.get("hips", np.broadcast_to(np.eye(3), (found.frames, 3, 3))))
     bones: dict[int, np.ndarray] = {}
     for side in SIDES:
         if HANDS[side] in solving.parts:
@@ -86,7 +88,7 @@ def solve(tracks: Tracks, skeleton: Skeleton, solving: Solving = Solving()) -> M
     if not bones and not shapes:
         raise AddonError("none of the file's points drives a bone of this armature: map its bones, or other parts")
     for role in driven:
-        if role != "hips":
+        if role != "hips" and role in ROLES:  # legs that nobody saw stay as they are
             bones.setdefault(skeleton.roles[role], np.broadcast_to(IDENTITY, (found.frames, 4)))
     order = sorted(bones)
     quaternions = continuous(np.stack([bones[bone] for bone in order], 1)) if order else np.zeros((found.frames, 0, 4))

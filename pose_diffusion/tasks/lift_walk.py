@@ -204,7 +204,7 @@ def _placed(views: list[View], points: Tensor, error: Tensor, fps: float, settin
     """Bodies at the frame rate of the views, where they are."""
     frames = views[0].points.shape[1]
     points, error = _at_all(points, rate, frames), _at_all(error[None, ..., None], rate, frames)[0, ..., 0]
-    points = steadied(points, fps)
+    points = with_one_length(steadied(points, fps))
     energy = lift_energy(views, fps, robust=settings.robust)
     energy.refocus(points)
     root = energy.steady_root(points)
@@ -225,6 +225,22 @@ def steadied(points: Tensor, fps: float) -> Tensor:
         return points
     smooth = savgol_filter(points.double().cpu().numpy(), 2 * half + 1, 2, axis=1)
     return torch.from_numpy(smooth).to(points)
+
+
+def with_one_length(points: Tensor) -> Tensor:
+    """Motions ``(H, T, 17, 3)`` relative to the pelvis whose bones have, in every frame, their mean length over the
+    clip; each points where it did.
+    """
+    if points.shape[1] == 1:
+        return points
+    parents, children = torch.tensor(BODY.bones, device=points.device).T
+    bones = points[:, :, children] - points[:, :, parents]
+    length = bones.norm(dim=-1, keepdim=True)
+    bones = bones * (length.mean(1, keepdim=True) / length.clamp(min=1e-6))
+    joints = [points[:, :, 0]]
+    for bone, (parent, _) in enumerate(BODY.bones):
+        joints.append(joints[parent] + bones[:, :, bone])
+    return torch.stack(joints, dim=2)
 
 
 def _at_all(values: Tensor, rate: Rate, frames: int) -> Tensor:

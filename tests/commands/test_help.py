@@ -8,7 +8,7 @@ from importlib import import_module
 import pytest
 
 COMMANDS = ("refine_pose", "refine_poses", "transform_pose", "video_to_refined_pose", "videos_to_refined_poses",
-            "generate_pose", "inbetween_poses", "compose_poses")
+            "generate_pose", "inbetween_poses", "compose_poses", "lift_pose")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -146,6 +146,14 @@ def test_noise_does_not_shake_and_motion_stays() -> None:
     torch.testing.assert_close(lift_walk.steadied(shaken[:, :3], 25.), shaken[:, :3])  # too few to tell
 
 
+def test_bones_keep_their_length() -> None:
+    lifted = lift_points([walking()], fps=25, hypotheses=3, model=body_model())
+    lengths = BODY.lengths(lifted.xyz)
+    np.testing.assert_allclose(lengths, np.broadcast_to(lengths[:, :1], lengths.shape), rtol=1e-4)
+    body = walker()[0] - walker()[0][:, :1]
+    torch.testing.assert_close(lift_walk.with_one_length(body[None])[0], body)  # a body that has one length stays
+
+
 def test_arrays_and_other_precisions_are_taken() -> None:
     view = walking(2)
     expected = lift_points([view], fps=25, steps=1, model=body_model()).xyz
