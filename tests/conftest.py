@@ -11,6 +11,7 @@ import spoken_to_signed
 from pose_format import Pose
 from pose_format.utils.generic import reduce_holistic
 
+
 @pytest.fixture(autouse=True)
 def same_threads() -> Iterator[None]:
     """A command that chose its number of threads does not choose it for the tests after it: busy threads of several

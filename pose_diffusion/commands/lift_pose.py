@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
                        help="focal length in pixels (1200), field of view of the picture's longer side (60deg), or a "
                             "JSON file with K, distortion, R and t (default: it is estimated)")
     group.add_argument("--noise", type=number(float, .01, 1000), metavar="PX",
-                       help="how far detected joints are off, in pixels (default: 1.5 %% of the person's height)")
+                       help="how far detected joints are off, in pixels (default: 1 %% of the person's height)")
     group.add_argument("--person", type=number(int, 0, 10**6), default=0, metavar="N",
                        help="which of several people, from 0 (default: 0)")
     group = parser.add_argument_group("how to lift")

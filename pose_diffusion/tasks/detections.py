@@ -13,7 +13,7 @@ from pose_diffusion.tasks.lifting import STATURE, apparent_size
 from pose_diffusion.tasks.views import View
 
 KNOWN = {**{name: detector for name, detector in DETECTORS.items() if name != WORLD}, "BODY_133": DETECTORS["BODY"]}
-SCATTER = .015  # of the body's height in the picture: how far detected joints are from those of a skeleton
+SCATTER = .01  # of the body's height in the picture: how far detected joints are from those of a skeleton
 LEAST = 1.  # pixels
 OUTSIDE = .02  # of the picture's size: what is farther out was not seen, but guessed
 SMALLEST = 8.  # pixels: what is smaller all over is a pose in other units than pixels, or too far away
@@ -117,7 +117,7 @@ def view_of(pose: Pose, person: int = 0, camera: CameraSpec | None = None, noise
     camera : CameraSpec, optional
         What is known of the camera.
     noise_px : float, optional
-        Std in pixels of a detected joint of confidence 1; without it 1.5 % of the person's height in the picture.
+        Std in pixels of a detected joint of confidence 1; without it 1 % of the person's height in the picture.
 
     Returns
     -------

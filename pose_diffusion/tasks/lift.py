@@ -60,7 +60,7 @@ def lift(pose: Pose, *, hypotheses: int = 1, camera: CameraSpec | None = None, p
     person : int
         Which of the people, from 0.
     noise_px : float, optional
-        Std in pixels of a detected joint of confidence 1; without it 1.5 % of the person's height in the picture.
+        Std in pixels of a detected joint of confidence 1; without it 1 % of the person's height in the picture.
     steps, mode, energy_scale, energy_steps, temperature, seed, device, model
         As of `lift_points`.
 
