@@ -2,7 +2,7 @@
 """Keypoints of one person by joint, in metres and Blender's axes."""
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -141,7 +141,8 @@ def _read(pose: PoseFile, reading: Reading) -> _Read:
         raise AddonError("the file has no frame: there is nothing to animate")
     names = [(component.name, point) for component in pose.components for point in component.points]
     place = {name: i for i, name in reversed(list(enumerate(names)))}
-    known = lifted.source(place)
+    over = _fit(pose, reading, place)
+    known = lifted.source(place) if over else POINTS
     source = {joint: known[other_side(joint) if reading.mirrored else joint] for joint in known}
     column = {joint: place[name] for joint, name in source.items() if name in place}
     if not column:
@@ -169,13 +170,30 @@ def _read(pose: PoseFile, reading: Reading) -> _Read:
     if not seen.any():
         raise AddonError(f"person {reading.person} was never seen: there is nothing to animate")
     order = {joint: i for i, joint in enumerate(joints)}
-    if has_depth := known is not POINTS:
-        flat = {joint: place[POINTS[other_side(joint) if reading.mirrored else joint]] for joint in lifted.FLAT}
-        pixels = {joint: pose.data[:, reading.person, i, :3].astype(float) for joint, i in flat.items()}
-        values = lifted.together(values, order, pixels, size[0])
+    if over:
+        values = lifted.together(values, order, over, size[0])
     if reading.mirrored:
         values[..., 0] *= -1
-    return _Read(order, np.where(seen[..., None], values, 0.0), seen, seen & (confidence > SURE), size[0], has_depth)
+    return _Read(order, np.where(seen[..., None], values, 0.0), seen, seen & (confidence > SURE), size[0],
+                 over is not None)
+
+
+def _fit(pose: PoseFile, reading: Reading, place: Mapping[tuple[str, str], int]) -> lifted.Fit | None:
+    """How the body in metres of a lifted file lies over the picture.
+
+    None if the file tells of none, or of less than half of what the picture tells: so it is if a model, which knows the
+    picture only, has signed on from a lifted pose.
+    """
+    if lifted.source(place) is POINTS or pose.data.shape[-1] < 3:
+        return None
+    both, told = [], []
+    for source in (lifted.LIFTED, POINTS):
+        columns = [place[source[other_side(joint) if reading.mirrored else joint]] for joint in lifted.FLAT]
+        both.append(pose.data[:, reading.person, columns, :3].astype(float))
+        told.append((pose.confidence[:, reading.person, columns] > 0) & np.isfinite(both[-1]).all(-1))
+    if 2 * (told[0] & told[1]).sum() < told[1].sum():
+        return None
+    return lifted.fit(both[0], both[1], told[0] & told[1])
 
 
 def _factors(pose: PoseFile, read: _Read, reading: Reading) -> tuple[float, float, float]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import AddonError
 from ..posefile import PoseFile
+from ..rigs.legs import DRIVEN
 from ..rigs.rigify import drive_generated, is_generated, skeleton_of_generated
 from ..solver.rotations import to_matrices
 from ..solver.skeleton import Skeleton
@@ -59,12 +60,15 @@ class Parts:
         The armature's, in the order of `Part.axes`.
     start : int
         Scene frame at which the first begins.
+    legs : bool
+        Whether one of them drives legs.
     """
 
     parts: tuple[Part, ...]
     poses: list[PoseFile]
     bones: tuple[str, ...]
     start: int
+    legs: bool = False
 
 
 def parts_of(context: bpy.types.Context, armature: bpy.types.Object, bones: Mapping[str, str]) -> Parts:
@@ -109,7 +113,8 @@ def parts_of(context: bpy.types.Context, armature: bpy.types.Object, bones: Mapp
             (curve.data_path, curve.array_index): np.array([curve.evaluate(frame) for frame in frames])
             for curve in keys.curves(strip.action, slot)}))
         poses.append(keypoints_from(skeleton, matrices, scene_fps(context.scene)))
-    return Parts(tuple(parts), poses, skeleton.bones, round(chosen[0].frame_start))
+    return Parts(tuple(parts), poses, skeleton.bones, round(chosen[0].frame_start),
+                 any(DRIVEN in strip.action for strip in chosen))
 
 
 def join(context: bpy.types.Context, armature: bpy.types.Object, bones: Mapping[str, str], parts: Parts,
@@ -179,6 +184,8 @@ def _join_plain(context: bpy.types.Context, armature: bpy.types.Object, skeleton
         notes = readback.check(context, armature, skeleton, inherits, frames, list(quaternions), keyed, np.eye(3))
         undo.pop_all()
     notes += obstacles.euler_actions(armature, rest.keys(), state.rotation_modes, [action])
+    if parts.legs:
+        action[DRIVEN] = True
     if old is not None:
         old.use_fake_user = True
     finish(context.scene, action, (frames[0], frames[-1]), notes)

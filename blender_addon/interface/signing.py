@@ -15,7 +15,7 @@ from ..animation import keys
 from ..animation.apply import apply_motion, notes_of, skeleton_of
 from ..posefile import PoseFile
 from ..rigs import rigify
-from ..rigs.legs import leg_bones
+from ..rigs.legs import DRIVEN, leg_bones
 from ..rigs.match import Match
 from ..rigs.signer import build_signer
 from ..solver.skeleton import Motion, Skeleton
@@ -24,7 +24,6 @@ from ..tracks import Reading, tracks
 from .target import bones_of
 
 UNTOUCHED = (1, 250)  # frames of a new scene
-LEGS = "pose_diffusion_legs"  # custom property of actions that drive legs
 FEW_ROLES = 12  # of 43: with fewer, something is likely to be wrong with the map
 
 
@@ -84,7 +83,7 @@ def sign(context: bpy.types.Context, armature: bpy.types.Object, pose: PoseFile,
 def _with_legs_at_rest(armature: bpy.types.Object, motion: Motion, legs: Collection[str]) -> Motion:
     """The motion, with legs at rest if the present action is of a lifted file: else they would stay as it left them."""
     action, _ = keys.assigned(armature)
-    if action is None or LEGS not in action:
+    if action is None or DRIVEN not in action:
         return motion
     bones = [bone for bone in legs if bone not in motion.bones]
     still = np.broadcast_to(np.array([1.0, 0, 0, 0]), (len(motion.quaternions), len(bones), 4))
@@ -102,7 +101,7 @@ def write(context: bpy.types.Context, armature: bpy.types.Object, motion: Motion
     legs = leg_bones(found.rig, found.bones, armature.data.bones.keys()).values()
     action = key(context, armature, _with_legs_at_rest(armature, motion, legs), start=start, name=name)
     if set(legs) & set(motion.bones):
-        action[LEGS] = True
+        action[DRIVEN] = True
     notes = notes_of(action)
     scene.pose_diffusion.last_used = armature.name
     scene.frame_set(int(start))

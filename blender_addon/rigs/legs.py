@@ -16,6 +16,7 @@ LEFT: Mapping[str, tuple[str, str]] = {
     "Character Creator": ("CC_Base_L_Thigh", "CC_Base_L_Calf"), "SMPL-X": ("left_hip", "left_knee"),
     "3ds Max Biped": ("L Thigh", "L Calf"),
 }  # yapf: disable
+DRIVEN = "pose_diffusion_legs"  # custom property of actions that drive legs
 RIGHT = {"Left": "Right", "left": "right", "_L_": "_R_", ".L": ".R", "_l": "_r", "L ": "R ", "l": "r"}
 
 
@@ -49,9 +50,9 @@ def leg_bones(rig: str, bones: Mapping[str, str], names: Collection[str]) -> dic
 
 def _prefix(rig: str, bones: Mapping[str, str]) -> str:
     """What stands before the names of a map in an armature."""
-    for role, bone in bones.items():
-        if bone.endswith(MAPS[rig][role]):
-            return bone.removesuffix(MAPS[rig][role])
+    for role, name in MAPS[rig].items():  # a bone map that was edited may have roles that the rig's has not
+        if role in bones and bones[role].endswith(name):
+            return bones[role].removesuffix(name)
     return ""
 
 

@@ -83,6 +83,9 @@ def _evaluate(argv: Sequence[str]) -> int:
         parts = split(takes(settings.data))
     with about():
         methods = _methods(settings, parts.train, sorted({case.frames for case in cases}))
+    with about(settings.out):
+        settings.out.mkdir(parents=True, exist_ok=True)  # before hours of work, not after them
+    with about():
         results = _measure(settings, getattr(parts, settings.part), cases, methods)
     with about(settings.out):
         _write(results, settings, plain)
@@ -165,7 +168,6 @@ def _write(results: Results, settings: Namespace, plain: str) -> None:
                              f"{settings.seed}, {settings.threads} thread{'s' * (settings.threads > 1)}; "
                              f"methods are told the detector's noise: {told}.\n")
     print(text)
-    settings.out.mkdir(parents=True, exist_ok=True)
     for name, content in (("lift.md", text), ("config.yaml", plain)):
         with atomic(settings.out / name) as path:
             path.write_text(content, encoding="utf-8")
@@ -176,8 +178,12 @@ def _write(results: Results, settings: Namespace, plain: str) -> None:
 def named_configs(argv: Sequence[str]) -> list[str]:
     """`--config lift_quick` names a file of this package, unless there is a file of that name."""
     named = {path.stem: str(path) for path in CONFIGS.glob("*.yaml")}
-    return [named.get(value, value) if option == "--config" and not Path(value).exists() else value
-            for option, value in zip(["", *argv], argv)]
+    out = list(argv)
+    for i, (option, value) in enumerate(zip(["", *argv], argv)):
+        start, name = ("--config=", value[9:]) if value.startswith("--config=") else ("", value)
+        if (start or option == "--config") and name in named and not Path(name).exists():
+            out[i] = start + named[name]
+    return out
 
 
 if __name__ == "__main__":

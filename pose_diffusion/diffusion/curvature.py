@@ -56,6 +56,8 @@ def expand(energy: Energy, points: Tensor) -> Expansion:
     with torch.enable_grad():
         points = points.detach().requires_grad_()
         value = energy(points)
+        if not value.requires_grad:  # it is the same for all points, or comes from where torch cannot look
+            return Expansion(value, torch.zeros_like(points), torch.zeros_like)
         (slope,) = torch.autograd.grad(value.sum(), points, create_graph=True)
 
     def bend(direction: Tensor) -> Tensor:
@@ -66,6 +68,15 @@ def expand(energy: Energy, points: Tensor) -> Expansion:
         return torch.autograd.grad(along, points, retain_graph=True)[0]
 
     return Expansion(value.detach(), slope.detach(), bend)
+
+
+def values(energy: Energy, points: Tensor) -> Tensor:
+    """What an energy gives, ``(batch,)``; a ValueError says if it gives something else."""
+    value = energy(points)
+    if not isinstance(value, Tensor) or value.shape != points.shape[:1]:
+        given = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+        raise ValueError(f"an energy must give {len(points)} values, one a sample, not {given}")
+    return value
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from pose_diffusion.diffusion.curvature import Energy as Energy
-from pose_diffusion.diffusion.curvature import Expandable, Expansion, Linear, differentiated, dot, solve
+from pose_diffusion.diffusion.curvature import Expandable, Expansion, Linear, differentiated, dot, solve, values
 from pose_diffusion.diffusion.sampler import Denoiser
 
 ARRIVED = 2e-5  # largest slope, in standard deviations of the state: no nearer than that is asked for
@@ -246,12 +246,6 @@ def guide(denoiser: Denoiser,
         return denoiser
     mixed = mix.ahead if mix is not None else (lambda w: w)
 
-    def checked(points: Tensor) -> Tensor:
-        value = energy(points)
-        if value.shape != points.shape[:1]:
-            raise ValueError(f"an energy must give {len(points)} values, one a sample, not {tuple(value.shape)}")
-        return value
-
     def guided(x: Tensor, sigma: Tensor) -> Tensor:
         variance = sigma**2 / (1 + sigma**2)
         share = std * ((1 + sigma**2) / (std**2 + sigma**2))**.5  # the root of v over that of a std of 1
@@ -266,10 +260,10 @@ def guide(denoiser: Denoiser,
 
         def objective(w: Tensor) -> Tensor:
             # In units of 1 / v, which keeps the numbers of the same size at every noise level.
-            return w.square().flatten(1).sum(1) / 2 + variance * scale * checked(to_points(moved(w)))
+            return w.square().flatten(1).sum(1) / 2 + variance * scale * values(energy, to_points(moved(w)))
 
         with torch.no_grad():
-            if not bool(checked(to_points(clean)).isfinite().all()):
+            if not bool(values(energy, to_points(clean)).isfinite().all()):
                 raise ValueError("the energy of the estimate is not finite: check its targets and its std")
         batch, frames, *rest = clean.shape
         start = clean.new_zeros(batch, frames + 2 * margin, *rest)

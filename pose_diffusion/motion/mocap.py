@@ -152,6 +152,8 @@ def cmu_joints(path: str | os.PathLike[str]) -> list[Take]:
         with np.load(path, allow_pickle=False) as data:
             xyz, joints, lens = data["xyz"], data["joints"].tolist(), data["lens"].astype(np.int64)
             names, fps = [Path(name).stem for name in data["files"].tolist()], float(data["fps"])
+    except FileNotFoundError as error:
+        raise PoseFileError(path, "there is no such file: name the folder that has it") from error
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise PoseFileError(path, f"it is no archive of joints ({error}): give cmu_joints.npz") from error
     if sorted(joints) != sorted(FROM_CMU_38.source) or xyz.shape != (lens.sum(), len(joints), 3) \

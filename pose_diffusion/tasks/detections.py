@@ -67,7 +67,17 @@ def joints_of(pose: Pose, person: int = 0) -> tuple[np.ndarray, np.ndarray]:
     if (across := float(np.ptp(points[sure > 0], axis=0).max())) < SMALLEST:
         raise ValueError(f"all joints of person {person} are within {across:.2g} pixels: give a pose in pixels, that "
                          "was not normalised")
+    sure[_collapsed(points, sure)] = 0
+    if not (sure > 0).any():
+        raise ValueError(f"in every frame all joints of person {person} are at one place: there is nothing to lift")
     return points, sure
+
+
+def _collapsed(points: np.ndarray, sure: np.ndarray) -> np.ndarray:
+    """Frames ``(T,)`` in which a detector put everything on one place: there it has seen nobody."""
+    seen = (sure > 0)[..., None]
+    across = np.where(seen, points, -np.inf).max(1) - np.where(seen, points, np.inf).min(1)
+    return (seen.sum((1, 2)) >= LEAST_POINTS) & (across.max(-1) < SMALLEST)
 
 
 def _hint(inside: np.ndarray, confidence: np.ndarray, people: int) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from pose_format import Pose
 from torch import Tensor
 
@@ -21,7 +22,7 @@ from pose_diffusion.motion.skeletons import BODY
 from pose_diffusion.tasks.camera_spec import CameraSpec
 from pose_diffusion.tasks.detections import picture_size, view_of
 from pose_diffusion.tasks.lift_walk import FPS, Mode, Settings, nothing_known, walk
-from pose_diffusion.tasks.lifted import Lifted, lifted_pose
+from pose_diffusion.tasks.lifted import Lifted, joined, lifted_pose
 from pose_diffusion.tasks.views import View, batched
 
 __all__ = ["CameraSpec", "Lifted", "Mode", "View", "lift", "lift_points", "lift_points_steps", "lift_steps",
@@ -37,8 +38,8 @@ ENERGY_STEPS = 5  # inner steps towards low energy, at every step, of an energy 
 # Each mode's energy_scale and energy_steps, chosen on takes that are for tuning. With "both" the picture counts twice,
 # through the network and through the energy, which is why the latter is not taken at its word.
 OF_MODES = {"both": (.05, 2), "energy": (1., 4), "conditioned": (1., ENERGY_STEPS)}
-BUDGET = 1 << 15  # frames, of all hypotheses together, that are worked on at a time ...
-SHORTEST = 128  # ... but at least so many of each
+BUDGET = 1 << 15  # frames, of all hypotheses together, that are worked on at a time
+PART = 2048  # frames; longer clips are cut, at the same frames whatever the number of hypotheses
 TAILS = 4.  # degrees of freedom of the errors of detectors
 
 
@@ -176,8 +177,10 @@ def lift_points(views: Sequence[View], *, fps: float, hypotheses: int = 1, mode:
     settings = checked(hypotheses, mode, steps, energy_scale, energy_steps, temperature, seed, robust, up, energy_fn,
                        energy_through)
     network = load_body_model(model, device)
-    frames = max(SHORTEST, BUDGET // settings.hypotheses)
-    return deque(walk(checked_views(views, fps), fps, settings, network, frames), maxlen=1).pop()
+    known = checked_views(views, fps)
+    at_once = max(1, BUDGET // min(PART, known[0].points.shape[1]))
+    parts = [deque(walk(known, fps, some, network, PART), maxlen=1).pop() for some in groups(settings, at_once)]
+    return joined(parts)
 
 
 def lift_points_steps(views: Sequence[View], *, fps: float, hypotheses: int = 1, mode: Mode = "both", steps: int = 8,
@@ -229,6 +232,8 @@ def sample(num_samples: int, num_frames: int, energy_fn: Energy | None = None, e
     """
     if num_samples < 1 or num_frames < 1:
         raise ValueError(f"{num_samples} samples of {num_frames} frames: there must be at least one of each")
+    if not 0 < fps < math.inf:
+        raise ValueError(f"a frame rate must be a number above 0, not {fps}")
     network = load_body_model(model, device)
     known = nothing_known(num_samples, num_frames, fps) if observation is None else observation
     for estimate in network.sample(known, steps=steps, seeds=[seed + i for i in range(num_samples)], energy=energy_fn,
@@ -258,9 +263,17 @@ def checked(hypotheses: int, mode: str, steps: int, energy_scale: float | None, 
         raise ValueError(f"temperature must be from 0 to 1, not {temperature}")
     if int(seed) != seed or not 0 <= seed < 2**63:
         raise ValueError(f"seed must be a whole number from 0 up, not {seed}")
+    if up is not None and (up.shape != (3,) or not 0 < float(up.norm()) < math.inf):
+        raise ValueError(f"up must be a direction of three numbers, not {up.tolist()}")
     kind: Mode = "both" if mode == "both" else "energy" if mode == "energy" else "conditioned"
     return Settings(int(hypotheses), kind, int(steps), float(energy_scale), int(energy_steps), float(temperature),
                     int(seed), energy_through, robust, up, energy_fn)
+
+
+def groups(settings: Settings, at_once: int) -> Iterator[Settings]:
+    """The same settings for some hypotheses after the others, no more than so many at once."""
+    for first in range(0, settings.hypotheses, at_once):
+        yield replace(settings, hypotheses=min(at_once, settings.hypotheses - first), seed=settings.seed + first)
 
 
 def checked_views(views: Sequence[View], fps: float) -> list[View]:
@@ -279,7 +292,25 @@ def checked_views(views: Sequence[View], fps: float) -> list[View]:
         seen = view.confidence > 0
         if not bool(view.points[seen].isfinite().all()):
             raise ValueError("a point that was seen is not finite: set its confidence to 0")
+        if bool(view.confidence.isinf().any()):
+            raise ValueError("a confidence is infinite: give one from 0 to 1")
+        _check_details(view)
     out = [batched(view) for view in views]
     if any(len(view.points) > 1 for view in out):
         raise ValueError("lift one body at a time")
     return [replace(view, camera=given.camera) for view, given in zip(out, views)]  # supposed ones are not known
+
+
+def _check_details(view: View) -> None:
+    """A ValueError says what is wrong with how far its points scatter, or with its heatmaps."""
+    spread, shape = torch.as_tensor(view.spread, device=view.points.device), view.points.shape[:-1]
+    confidence = view.confidence.reshape(-1, *shape[-2:])
+    if spread.ndim < 4:  # of covariances `batched` knows
+        try:
+            seen = spread.expand(confidence.shape)[confidence > 0]
+        except RuntimeError as error:
+            raise ValueError(f"a spread of shape {tuple(spread.shape)} does not fit points {tuple(shape)}") from error
+        if not bool(((seen > 0) & seen.isfinite()).all()):
+            raise ValueError("the std of a seen point must be a number of pixels above 0")
+    if view.heatmaps is not None and view.heatmaps.likelihood.shape[:-2] != shape:
+        raise ValueError(f"heatmaps {tuple(view.heatmaps.likelihood.shape)} do not fit points {tuple(shape)}")

@@ -14,7 +14,7 @@ from scipy.signal import savgol_filter
 from torch import Tensor
 from torch.nn.functional import pad
 
-from pose_diffusion.diffusion.curvature import Expansion, expand
+from pose_diffusion.diffusion.curvature import Expansion, expand, values
 from pose_diffusion.diffusion.energy import Energy, pin
 from pose_diffusion.diffusion.filling import Observation
 from pose_diffusion.diffusion.model import PoseDiffusion
@@ -172,7 +172,7 @@ class _InCamera:
 
     def __call__(self, points: Tensor) -> Tensor:
         body = turned_back(self.turn, points)
-        return torch.stack([energy(body) for energy in self.energies]).sum(0)
+        return torch.stack([values(energy, body) for energy in self.energies]).sum(0)
 
     def expand(self, points: Tensor) -> Expansion:
         """See `curvature`."""

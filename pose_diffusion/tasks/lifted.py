@@ -62,6 +62,19 @@ class Lifted:
         return np.arange(self.xyz.shape[1]) / self.fps
 
 
+def joined(parts: Sequence[Lifted]) -> Lifted:
+    """The hypotheses of several, one after the other, of the same frames and view."""
+    if len(parts) == 1:
+        return parts[0]
+    error = np.average([part.error for part in parts], axis=0, weights=[len(part.xyz) for part in parts])
+    camera = parts[0].camera
+    if not all(torch.equal(part.camera.focal, camera.focal) for part in parts):  # each hypothesis found its own
+        camera = replace(camera, **{name: torch.cat([getattr(part.camera, name) for part in parts])
+                                    for name, value in vars(camera).items() if value is not None})
+    return replace(parts[0], xyz=np.concatenate([part.xyz for part in parts]), camera=camera,
+                   root=np.concatenate([part.root for part in parts]), error=error.astype(np.float32))
+
+
 def lifted_pose(pose: Pose, lifted: Lifted, hypothesis: int = 0, person: int = 0) -> Pose:
     """A hypothesis as a Pose.
 

@@ -15,10 +15,12 @@ from torch import Tensor
 
 from pose_diffusion.cameras import NEAR, Camera, to_plane
 
+NEAREST = .5  # metres before the first camera: nobody is nearer
 DEPTH, LOOSE = 4., 10.  # metres: mean and std of where a body is of which nothing is known
 REWEIGHTED = 3
 HEAVY = 3.  # metres per second squared: std of the acceleration of the pelvis of people who walk
 HURRY = 1.5  # metres per second: std of its velocity, drawn anew every second: who is no longer seen stays near
+FIRM = 1e3  # of what all rays say together, for a depth that is kept
 STIFFEST = 1e-6  # of what is needed to see a frame without observations at all, against rounding
 
 
@@ -87,8 +89,17 @@ def place(sights: list[Sight], points: Tensor) -> Tensor:
 def _solve(sights: list[Sight], body: Tensor, last: Tensor, usual: Tensor) -> Tensor:
     matrix, vector = _normal(sights, body, last)
     loose = LOOSE**-2
-    matrix = matrix + loose * torch.eye(3).to(body)
-    return torch.linalg.solve(matrix, vector + loose * usual)
+    matrix, vector = matrix + loose * torch.eye(3).to(body), vector + loose * usual
+    root = torch.linalg.solve(matrix, vector)
+    # A body that faces the other way than its picture fits it best behind the camera: there the last depth is kept.
+    axis, centre = sights[0].axis[:, None], sights[0].centre[:, None]
+    behind = ((root.detach() - centre) * axis).sum(-1, keepdim=True) < NEAREST
+    if not bool(behind.any()):
+        return root
+    kept = ((last - centre) * axis).sum(-1, keepdim=True).clamp(min=NEAREST) + (centre * axis).sum(-1, keepdim=True)
+    firm = FIRM * matrix.detach().diagonal(dim1=-2, dim2=-1).sum(-1)[..., None]
+    held = torch.linalg.solve(matrix + (firm * axis)[..., :, None] * axis[..., None, :], vector + firm * kept * axis)
+    return torch.where(behind, held, root)
 
 
 def _normal(sights: list[Sight], body: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,7 @@ FIELD = 55.  # degrees along the longer side of a picture of which nothing else 
 
 @dataclass(frozen=True)
 class Heatmaps:
-    """Where a detector thinks points are; see `reprojection.heatmaps`.
+    """Where a detector thinks points are; see `reprojection.heatmaps`. Arrays become tensors.
 
     Attributes
     ----------
@@ -29,6 +29,10 @@ class Heatmaps:
     likelihood: Tensor
     origin: Tensor
     cell: float
+
+    def __post_init__(self) -> None:
+        for name in ("likelihood", "origin"):
+            object.__setattr__(self, name, torch.as_tensor(getattr(self, name), dtype=torch.float32))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from pose_format import Pose
 
-from blender_addon.animation import obstacles
+from blender_addon.animation import keys, obstacles
+from blender_addon.animation.strips import join, parts_of
 from pose_diffusion.cameras import to_camera
 from pose_diffusion.files import write_pose
 from pose_diffusion.layout import BODY as MEDIAPIPE
@@ -19,7 +20,8 @@ from pose_diffusion.tasks.lifted import Lifted, lifted_pose
 from tests.poses import constructed_pose, part
 from tests.tasks.lifting import camera, own_frame, walker
 
-from .takes import directions, seen, signer
+from .takes import BONES, directions, seen, signer
+from .test_strips import result
 
 FRAMES = 12
 LIMBS = {"thigh": ("hip", "knee"), "shin": ("knee", "ankle"), "upper_arm": ("shoulder", "elbow"),
@@ -107,9 +109,31 @@ def test_legs_that_were_not_seen_stay(tmp_path: Path) -> None:
     load(lifted(walking()), tmp_path / "walk.pose")
     assert any("thigh" in curve.data_path for curve in curves(armature))
     load(unsure, tmp_path / "signer.pose")
+    check_legs_rest(armature)
+
+
+def check_legs_rest(armature: bpy.types.Object) -> None:
     bpy.context.scene.frame_set(5)
     rotation = armature.evaluated_get(bpy.context.evaluated_depsgraph_get()).pose.bones["thigh.L"].rotation_quaternion
     assert tuple(rotation) == pytest.approx((1, 0, 0, 0), abs=1e-6)
+
+
+def test_legs_of_joined_strips_go_back_to_rest_as_well(tmp_path: Path) -> None:
+    armature = load(lifted(walking()), tmp_path / "walk.pose")
+    action, slot = keys.assigned(armature)
+    keys.assign(armature, None, None)
+    for start in (1, 40):
+        strip = armature.animation_data.nla_tracks.new().strips.new("walk", start, action)
+        if keys.SLOTTED:
+            strip.action_slot = slot
+        strip.select = True
+    parts = parts_of(bpy.context, armature, BONES)
+    join(bpy.context, armature, BONES, parts, result(parts, 4), name="joined")
+    for track in armature.animation_data.nla_tracks:
+        track.mute = True
+    assert any("thigh" in curve.data_path for curve in curves(armature))
+    load(lifted(walking(), legs=False), tmp_path / "signer.pose")
+    check_legs_rest(armature)
 
 
 def test_legs_that_an_animator_posed_stay(tmp_path: Path) -> None:

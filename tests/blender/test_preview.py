@@ -14,8 +14,8 @@ from blender_addon.animation.apply import apply_motion
 from blender_addon.animation.evaluation import axes_of
 from blender_addon.animation.readback import degrees
 from blender_addon.errors import AddonError
+from tests.blender.applying import face
 from tests.blender.takes import seen, signed, signer, skeleton, wanted
-from tests.blender.test_apply import face
 
 FRAMES = 10
 

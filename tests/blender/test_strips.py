@@ -20,8 +20,8 @@ from blender_addon.animation.readback import degrees
 from blender_addon.animation.strips import Parts, join, parts_of
 from blender_addon.errors import AddonError
 from blender_addon.posefile import PoseFile
+from tests.blender.applying import everything, hold_all
 from tests.blender.takes import BONES, seen, signed, signer, skeleton
-from tests.blender.test_apply import everything, hold_all
 
 FRAMES = 20
 

@@ -21,8 +21,8 @@ from blender_addon.posefile import PoseFile
 from blender_addon.solver.rotations import about, degrees_between, multiply, to_quaternions
 from blender_addon.solver.skeleton import FINGERS
 from blender_addon.tracks import Reading, tracks
+from tests.blender.applying import everything, face, hold_all
 from tests.blender.takes import BONES, seen, signed, signer, skeleton
-from tests.blender.test_apply import everything, face, hold_all
 
 FIRST, LAST = 1, 30
 RANGE = range(FIRST, LAST + 1)

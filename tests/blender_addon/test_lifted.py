@@ -2,12 +2,15 @@
 """Joints in metres, and what the picture shows beside them; the legs of known rigs."""
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from blender_addon.lifted import FLAT, JOINTS, LIFTED, source, together
+from blender_addon.errors import AddonError
+from blender_addon.lifted import FLAT, JOINTS, LIFTED, fit, source
 from blender_addon.points import BODY, HANDS, POINTS
-from blender_addon.posefile import Component, PoseFile
+from blender_addon.posefile import Component, PoseFile, column
 from blender_addon.rigs.legs import LEFT, leg_bones
 from blender_addon.rigs.maps import MAPS
 from blender_addon.tracks import Reading, tracks
@@ -75,10 +78,106 @@ def test_legs_are_read_of_lifted_files_only() -> None:
     assert source(set(LIFTED.values())) == POINTS  # without the picture there is nothing to hang hands on
 
 
-def test_nothing_is_divided_by_zero() -> None:
-    values = np.zeros((2, len(LIFTED), 3))
-    flat = {joint: np.zeros((2, 3)) for joint in FLAT}
-    assert np.isfinite(together(values, {joint: i for i, joint in enumerate(LIFTED)}, flat, 100.)).all()
+def at(pose: PoseFile, *points: tuple[str, str]) -> list[int]:
+    """Their columns."""
+    return [found for name in points if (found := column(pose, *name)) is not None]
+
+
+def check_same(one: PoseFile, other: PoseFile, atol: float = 1e-9) -> None:
+    """Both are read as the same joints."""
+    first, second = tracks(one), tracks(other)
+    assert first.joints == second.joints
+    np.testing.assert_array_equal(first.seen, second.seen)
+    np.testing.assert_allclose(first.xyz, second.xyz, atol=atol)
+
+
+def without_metres(pose: PoseFile) -> PoseFile:
+    """The same without the joints in metres."""
+    count = len(LIFTED)
+    return replace(pose, components=pose.components[:-1], data=pose.data[:, :, :-count],
+                   confidence=pose.confidence[:, :, :-count])
+
+
+@pytest.mark.parametrize("how", ["a joint is missing", "other names", "never told", "told at first", "no extent",
+                                 "no depth"])
+def test_without_a_whole_body_in_metres_the_picture_counts(how: str) -> None:
+    pose = file()
+    metres, knee = at(pose, *LIFTED.values()), at(pose, LIFTED["knee.L"])[0]
+    part = pose.components[-1]
+    points, data, confidence = part.points, pose.data.copy(), pose.confidence.copy()
+    if how == "a joint is missing":
+        points = tuple(name for name in points if name != "left_knee")
+        data, confidence = np.delete(data, knee, 2), np.delete(confidence, knee, 2)
+    elif how == "other names":
+        points = tuple(name.upper() for name in points)
+    elif how == "never told":
+        data[:, :, metres], confidence[:, :, metres] = np.nan, 0
+    elif how == "told at first":  # a model signed on from a lifted pose
+        data[1:, :, metres], confidence[1:, :, metres] = 0, 0
+    elif how == "no extent":
+        data[:, :, metres] = 7
+    else:
+        data = data[..., :2]
+    components = (*pose.components[:-1], replace(part, points=points))
+    plain = without_metres(pose)
+    if how == "no depth":
+        components = tuple(replace(one, format="XYC") for one in components)
+        plain = replace(plain, data=plain.data[..., :2])
+    check_same(replace(pose, components=components, data=data, confidence=confidence), plain)
+
+
+@pytest.mark.parametrize("source", [LIFTED, POINTS])
+def test_joints_that_are_not_told_do_not_count(source: dict[str, tuple[str, str]]) -> None:
+    """Whatever their numbers are: neither for how large the body is, nor for where hands and head are."""
+    pose = file()
+    lost = at(pose, source["wrist.L"], source["hip.R"])
+    data, confidence = pose.data.copy(), pose.confidence.copy()
+    data[2, :, lost], confidence[2, :, lost] = np.nan, 0
+    whole, holed = tracks(pose), tracks(replace(pose, data=data, confidence=confidence))
+    assert np.isfinite(holed.xyz).all()
+    both = whole.seen & holed.seen
+    assert both.sum() >= both.size - 2
+    np.testing.assert_allclose(holed.xyz[both], whole.xyz[both], atol=.02)  # depth within the body, and no more
+
+
+def test_frames_without_a_body_are_as_those_around() -> None:
+    pose = file()
+    body = at(pose, *LIFTED.values(), *(POINTS[joint] for joint in FLAT))
+    data, confidence = pose.data.copy(), pose.confidence.copy()
+    data[2, :, body], confidence[2, :, body] = np.nan, 0
+    whole, holed = tracks(pose), tracks(replace(pose, data=data, confidence=confidence))
+    hand = whole.joints.index("hand.L")
+    assert holed.seen[2, hand]
+    np.testing.assert_allclose(holed.xyz[2, hand], whole.xyz[2, hand], atol=.05)
+
+
+def test_the_unit_and_the_number_of_frames_do_not_matter() -> None:
+    pose = file()
+    data = pose.data.copy()
+    data[:, :, at(pose, *LIFTED.values())] *= 1000
+    check_same(replace(pose, data=data), pose, 1e-5)
+    one = tracks(replace(pose, data=pose.data[:1], confidence=pose.confidence[:1]))
+    knee = one.xyz[0, one.joints.index("knee.L")] - one.xyz[0, one.joints.index("hip.L")]
+    np.testing.assert_allclose(knee, [.01, -.1, -.4], atol=1e-5)
+
+
+def test_a_broken_number_is_named() -> None:
+    pose = file()
+    pose.data[1, 0, at(pose, LIFTED["ankle.R"])] = np.nan
+    with pytest.raises(AddonError, match="frame 1 .* BODY_17 right_ankle"):
+        tracks(pose)
+
+
+def test_a_body_without_extent_lies_nowhere() -> None:
+    points, told = np.zeros((2, len(FLAT), 3)), np.ones((2, len(FLAT)), bool)
+    assert fit(points, points, told) is None
+    assert fit(points + np.arange(len(FLAT))[:, None], points, told) is None
+
+
+def test_legs_are_found_with_an_edited_bone_map() -> None:
+    """It may have roles that the rig's own map has not, and lack others."""
+    bones = {"upper_arm.L": "LeftArm", "thumb.9.L": "Extra", "hand.R": "Other"}
+    assert set(leg_bones("Mixamo", bones, {"LeftUpLeg", "LeftLeg", *bones.values()})) == {"thigh.L", "shin.L"}
 
 
 @pytest.mark.parametrize("name", [name for name in RIGS if RIGS[name][1] in LEFT])

@@ -72,6 +72,21 @@ def test_a_wrong_setting_is_one_line(argv: list[str], reason: str, capsys: pytes
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize("option", [["--config", "lift_quick"], ["--config=lift_quick"]])
+def test_a_settings_file_of_the_package_is_named_as_one_likes(option: list[str]) -> None:
+    assert settings(*option).hypotheses < settings().hypotheses
+
+
+def test_a_folder_that_cannot_be_written_is_known_before_the_work(mocap: Path, untrained: Path, tmp_path: Path,
+                                                                  monkeypatch: pytest.MonkeyPatch,
+                                                                  capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("pose_diffusion.commands.evaluate_lift._measure", lambda *_: pytest.fail("hours of work"))
+    (tmp_path / "file").touch()
+    assert main(["--data", str(mocap), "--out", str(tmp_path / "file"), "--model", str(untrained), "--methods",
+                 '["both"]']) == 1
+    assert str(tmp_path / "file") in capsys.readouterr().err
+
+
 def test_methods_that_there_are_not_are_refused(mocap: Path, tmp_path: Path,
                                                 capsys: pytest.CaptureFixture[str]) -> None:
     for methods, reason in (("[oracle]", "no method oracle"), ("[regression]", "there is nothing to measure")):

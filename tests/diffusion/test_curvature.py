@@ -112,6 +112,14 @@ def test_an_energy_without_curvature_bends_nothing() -> None:
     assert bool((around.slope == 1).all())
 
 
+def test_an_energy_that_is_the_same_everywhere_has_no_slope() -> None:
+    points = torch.randn(2, 3, 4, 3, generator=torch.Generator().manual_seed(0))
+    around = expand(lambda points: torch.full((len(points),), 3.), points)
+    assert around.value.tolist() == [3, 3]
+    assert not around.slope.any()
+    assert not around.bend(points).any()
+
+
 def test_conjugate_gradients_find_each_samples_solution() -> None:
     root = normal(3, 6, 6)
     matrix, right = root @ root.transpose(1, 2) + torch.eye(6), normal(3, 6, seed=1)

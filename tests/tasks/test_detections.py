@@ -57,3 +57,15 @@ def test_what_is_hidden_may_be_anything() -> None:
     assert np.isfinite(points).all()
     assert seen[1, BODY.index("left_elbow")] == 0
     assert (seen[[0, 2], BODY.index("left_elbow")] > 0).all()
+
+
+def test_frames_with_all_points_at_one_place_show_nobody() -> None:
+    pose = constructed_pose(6)
+    pose.body.data[:3, ..., :2] = 300
+    sure = joints_of(pose)[1]
+    assert not sure[:3].any()
+    assert (sure[3:] > 0).any(1).all()
+    for frame in range(6):
+        pose.body.data[frame, ..., :2] = 50 * frame
+    with pytest.raises(ValueError, match="in every frame all joints of person 0 are at one place"):
+        joints_of(pose)

@@ -2,7 +2,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from pose_diffusion.tasks.camera_spec import CameraSpec
 from pose_diffusion.tasks.detections import joints_of, view_of
 from pose_diffusion.tasks.lift import (
     OF_MODES,
+    Mode,
     checked,
     lift,
     lift_points,
@@ -29,7 +32,7 @@ from pose_diffusion.tasks.lift import (
 )
 from pose_diffusion.tasks.lift_walk import Rate, worked_at
 from pose_diffusion.tasks.lifted import save_lifted
-from pose_diffusion.tasks.views import View, batched
+from pose_diffusion.tasks.views import Heatmaps, View, batched
 from tests.poses import constructed_pose, part
 from tests.tasks.lifting import body_model, camera, own_frame, walker
 
@@ -75,6 +78,72 @@ def test_a_hypothesis_depends_on_its_seed_only() -> None:
     assert np.abs(four.xyz[0] - four.xyz[1]).max() > .01
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_hypotheses_of_a_long_clip_do_not_depend_on_how_many_there_are(known: bool,
+                                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pose_diffusion.tasks.lift.BUDGET", 100)  # two hypotheses at a time
+    view = walking(48)
+    view = view if known else replace(view, camera=None, size=(1280, 720))
+    some, one = (lift_points([view], fps=25, hypotheses=number, steps=2, model=body_model()) for number in (5, 1))
+    assert some.xyz.shape == (5, 48, 17, 3)
+    assert some.root.shape == (5, 48, 3)
+    assert some.error.shape == (48, 17)
+    assert len(some.camera.focal) == len(some.camera.size) == (1 if known else 5)
+    np.testing.assert_allclose(some.xyz[0], one.xyz[0], atol=2e-3)
+    last = lift_points([view], fps=25, seed=4, steps=2, model=body_model())
+    np.testing.assert_allclose(some.xyz[4], last.xyz[0], atol=2e-3)
+
+
+@pytest.mark.parametrize("mode", ["both", "energy", "conditioned"])
+def test_an_energy_that_tells_nothing_changes_nothing(mode: Mode) -> None:
+    view = walking(4)
+    free, told = (lift_points([view], fps=25, hypotheses=2, steps=3, mode=mode, energy_fn=energy, model=body_model())
+                  for energy in (None, lambda points: torch.zeros(len(points))))
+    np.testing.assert_allclose(free.xyz, told.xyz, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["both", "conditioned"])
+@pytest.mark.parametrize(("energy", "given"), [(lambda points: None, "NoneType"), (lambda points: 0., "float"),
+                                               (lambda points: points.sum(), r"\(\)"),
+                                               (lambda points: points.sum((2, 3)), r"\(2, 4\)")])
+def test_an_energy_that_is_none_is_one_line(energy: Any, given: str, mode: Mode) -> None:
+    reason = f"an energy must give 2 values, one a sample, not {given}"
+    with pytest.raises(ValueError, match=reason):
+        lift_points([walking(4)], fps=25, hypotheses=2, mode=mode, energy_fn=energy, model=body_model())
+    with pytest.raises(ValueError, match=reason):
+        list(sample(2, 4, energy, model=body_model()))
+
+
+@pytest.mark.parametrize(("changed", "reason"), [
+    ({"spread": -1.}, "the std of a seen point must be a number of pixels above 0"),
+    ({"spread": float("nan")}, "the std of a seen point must be a number of pixels above 0"),
+    ({"spread": torch.ones(5)}, r"a spread of shape \(5,\) does not fit points \(4, 17\)"),
+    ({"confidence": torch.full((4, 17), torch.inf)}, "a confidence is infinite"),
+    ({"heatmaps": Heatmaps(torch.ones(3, 17, 8, 8), torch.zeros(2), 8.)}, r"heatmaps \(3, 17, 8, 8\) do not fit"),
+])
+@pytest.mark.parametrize("mode", ["both", "conditioned"])
+def test_what_does_not_fit_the_points_is_one_line(changed: dict[str, Any], reason: str, mode: Mode) -> None:
+    with pytest.raises(ValueError, match=reason):
+        lift_points([replace(walking(4), **changed)], fps=25, mode=mode, model=body_model())
+
+
+def test_a_spread_has_any_shape_that_fits() -> None:
+    view = walking(4)
+    plain = lift_points([view], fps=25, model=body_model())
+    for shape in ((), (17,), (4, 17), (4, 1), (1, 4, 17)):
+        other = lift_points([replace(view, spread=torch.full(shape, 3.))], fps=25, model=body_model())
+        np.testing.assert_allclose(plain.xyz, other.xyz, atol=1e-4)
+
+
+def test_a_vertical_or_a_frame_rate_that_is_none_is_one_line() -> None:
+    for up in (torch.ones(2), torch.zeros(3)):
+        with pytest.raises(ValueError, match="up must be a direction of three numbers"):
+            lift_points([walking(4)], fps=25, up=up, model=body_model())
+    for fps in (0., float("nan")):
+        with pytest.raises(ValueError, match="a frame rate must be a number above 0"):
+            list(sample(1, 4, fps=fps, model=body_model()))
+
+
 def test_the_last_of_the_steps_is_the_result() -> None:
     view = walking(8)
     steps = list(lift_points_steps([view], fps=25, hypotheses=2, steps=3, model=body_model()))
@@ -85,8 +154,7 @@ def test_the_last_of_the_steps_is_the_result() -> None:
 
 def test_long_clips_are_lifted_in_parts_that_fade_into_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     view = walking(70)
-    monkeypatch.setattr("pose_diffusion.tasks.lift.BUDGET", 1)
-    monkeypatch.setattr("pose_diffusion.tasks.lift.SHORTEST", 40)
+    monkeypatch.setattr("pose_diffusion.tasks.lift.PART", 40)
     whole = lift_points([view], fps=25, hypotheses=2, steps=2, model=body_model())
     assert whole.xyz.shape == (2, 70, 17, 3)
     assert whole.error.shape == (70, 17)

@@ -86,6 +86,18 @@ def test_the_root_goes_on_where_nothing_is_seen(seen: tuple[torch.Tensor, torch.
     torch.testing.assert_close(energy.steady_root(xyz - xyz[:, :, :1]), xyz[:, :, 0], atol=.03, rtol=0)
 
 
+def test_nobody_is_behind_the_camera(seen: tuple[torch.Tensor, torch.Tensor]) -> None:
+    """Not even a body that faces the other way than what was seen, which fits the picture best from behind it."""
+    xyz, pixels = seen
+    energy = lift_energy([View(pixels, ONES, 2., own_frame(camera()))], 25.)
+    body = (xyz - xyz[:, :, :1]) * torch.tensor([-1., -1., 1.])
+    body.requires_grad_()
+    root = energy.root(body)
+    assert root[..., 2].min() > .4
+    (slope,) = torch.autograd.grad(energy(body).sum(), body)
+    assert slope.isfinite().all()
+
+
 def test_who_is_seen_for_a_moment_does_not_walk_on_for_ever() -> None:
     xyz = to_camera(camera(), walker(100))
     confidence = torch.zeros(1, 100, 17)

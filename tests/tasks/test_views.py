@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from pose_diffusion.tasks.views import View, batched
+from pose_diffusion.tasks.views import Heatmaps, View, batched
 
 
 def test_arrays_are_taken_too() -> None:
@@ -17,6 +17,9 @@ def test_arrays_are_taken_too() -> None:
     assert all(isinstance(value, torch.Tensor) and value.dtype == torch.float32
                for value in (view.points, view.confidence, view.spread))
     assert batched(view).points.shape == (1, 4, 17, 2)
+    maps: dict[str, Any] = {"likelihood": np.ones((4, 17, 5, 6)), "origin": np.zeros(2)}
+    heat = Heatmaps(**maps, cell=4.)
+    assert (heat.likelihood.dtype, heat.origin.dtype) == (torch.float32, torch.float32)
 
 
 def test_covariances_of_joints_hold_for_all_frames() -> None:
