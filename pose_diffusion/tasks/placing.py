@@ -152,9 +152,12 @@ def steady_place(sights: list[Sight], points: Tensor, fps: float) -> Tensor:
     for sample in range(len(body)):
         if not bool(seen[sample].any()):
             continue
+        # Solved for the way from the middle, which differences do not see: what keeps rounding at bay pulls there.
+        middle = last[sample, seen[sample]].mean(0)
+        away = vector[sample] - matrix[sample] @ middle
         bands = _bands(matrix[sample].cpu().numpy(), bend.numpy())
-        out[sample] = torch.from_numpy(solveh_banded(bands, vector[sample].cpu().numpy().ravel(), lower=True)
-                                       ).view(frames, 3).to(out)
+        way = torch.from_numpy(solveh_banded(bands, away.cpu().numpy().ravel(), lower=True))
+        out[sample] = middle + way.view(frames, 3).to(out)
     return out.to(points.dtype)
 
 

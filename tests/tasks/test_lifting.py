@@ -98,6 +98,14 @@ def test_nobody_is_behind_the_camera(seen: tuple[torch.Tensor, torch.Tensor]) ->
     assert slope.isfinite().all()
 
 
+def test_high_frame_rates_do_not_pull_the_root_to_the_camera() -> None:
+    still = walker(1).expand(1, 500, 17, 3)
+    xyz = to_camera(camera(), still)
+    view = View(project(camera(), still), torch.ones(1, 500, 17), 2., own_frame(camera()))
+    root = lift_energy([view], 1000.).steady_root(xyz - xyz[:, :, :1])
+    torch.testing.assert_close(root, xyz[:, :, 0], atol=.02, rtol=0)
+
+
 def test_who_is_seen_for_a_moment_does_not_walk_on_for_ever() -> None:
     xyz = to_camera(camera(), walker(100))
     confidence = torch.zeros(1, 100, 17)
