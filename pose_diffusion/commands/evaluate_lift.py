@@ -45,7 +45,8 @@ def make_parser() -> ArgumentParser:
     parser.add_argument("--regression", type=str | None, help="folder of a model trained as plain regression; without "
                                                               "it that method is left out")
     parser.add_argument("--cases", type=list[Case], help="what is measured (see evaluation/configs/lift.yaml)")
-    parser.add_argument("--rows", type=list[str] | None, help="only the cases of these names")
+    parser.add_argument("--rows", type=list[str] | str | None,
+                        help="only the cases of these names: '1 frame' or '1 frame, 32 frames hidden'")
     parser.add_argument("--methods", type=list[str], help="which methods")
     parser.add_argument("--sequences", type=PositiveInt, help="most sequences of a case")
     parser.add_argument("--hypotheses", type=PositiveInt, help="most hypotheses of a sequence")
@@ -101,11 +102,12 @@ def chosen(settings: Namespace) -> list[Case]:
         For names of rows that there are not.
     """
     names = [case.name for case in settings.cases]
-    if missing := sorted(set(settings.rows or []) - set(names)):
+    rows = [name.strip() for name in settings.rows.split(",")] if isinstance(settings.rows, str) else settings.rows
+    if missing := sorted(set(rows or []) - set(names)):
         raise ValueError(f"no case {', '.join(missing)}: there are {', '.join(names)}")
     return [replace(case, sequences=min(case.sequences, settings.sequences),
                     hypotheses=min(case.hypotheses, settings.hypotheses))
-            for case in settings.cases if not settings.rows or case.name in settings.rows]
+            for case in settings.cases if not rows or case.name in rows]
 
 
 def _methods(settings: Namespace, train: Sequence[Take], lengths: Sequence[int]) -> dict[str, Method]:

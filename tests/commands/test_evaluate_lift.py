@@ -55,6 +55,8 @@ def test_the_command_line_wins_over_the_files_of_the_package() -> None:
 
 
 def test_cases_are_cut_to_what_was_asked_for() -> None:
+    assert [case.name for case in chosen(settings("--rows", "1 frame, 32 frames"))] == ["1 frame", "32 frames"]
+    assert [case.name for case in chosen(settings("--rows", "1 frame clean"))] == ["1 frame clean"]
     asked = settings("--sequences", "4", "--hypotheses", "60", "--rows", '["1 frame", "1 frame noisy"]')
     assert [(case.name, case.sequences, case.hypotheses) for case in chosen(asked)] == [("1 frame", 4, 60),
                                                                                        ("1 frame noisy", 4, 50)]
