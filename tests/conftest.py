@@ -13,15 +13,18 @@ from pose_format.utils.generic import reduce_holistic
 
 
 @pytest.fixture(autouse=True)
-def same_threads() -> Iterator[None]:
-    """A command that chose its number of threads does not choose it for the tests after it: busy threads of several
-    processes slow one another down a hundredfold.
+def torch_as_it_was() -> Iterator[None]:
+    """No test changes torch for those after it: neither a command that chose its number of threads (busy threads of
+    several processes slow one another down a hundredfold) nor a Ctrl-C that came while torch entered or left a mode.
     """
     torch = sys.modules.get("torch")
-    before = torch.get_num_threads() if torch else None
+    threads = torch.get_num_threads() if torch else None
     yield
-    if torch and torch.get_num_threads() != before:
-        torch.set_num_threads(before)
+    if torch:
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
+        torch.set_autocast_enabled("cpu", False)
+        torch.set_grad_enabled(True)
 
 
 LEXICON = Path(spoken_to_signed.__file__).parent / "assets" / "fingerspelling_lexicon"

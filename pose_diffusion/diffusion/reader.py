@@ -1,6 +1,8 @@
 """An observation, read once: what the sampler calls at every step."""
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from operator import itemgetter
 from pathlib import Path
@@ -103,10 +105,22 @@ class Reader:
         return [torch.cat(parts) for parts in out]
 
 
-def quick(device: torch.device) -> torch.autocast:
-    """Matrix products in bfloat16 where the hardware has them, four times as fast; the state stays float32."""
+@contextmanager
+def quick(device: torch.device) -> Iterator[None]:
+    """Matrix products in bfloat16 where the hardware has them, four times as fast; the state stays float32.
+
+    A Ctrl-C while torch is on its way in or out would leave that on, and everything that is computed later in the same
+    program, a notebook's next cell say, would be coarse. So then it is set back.
+    """
     able = device.type == "cuda" or (device.type == "cpu" and has_bfloat16())
-    return torch.autocast(device.type if able else "cpu", torch.bfloat16, enabled=able)
+    kind = device.type if able else "cpu"
+    before = torch.is_autocast_enabled(kind)
+    try:
+        with torch.autocast(kind, torch.bfloat16, enabled=able):
+            yield
+    except BaseException:
+        torch.set_autocast_enabled(kind, before)
+        raise
 
 
 @lru_cache(maxsize=1)
