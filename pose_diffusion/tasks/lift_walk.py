@@ -217,8 +217,7 @@ def steadied(points: Tensor, fps: float) -> Tensor:
     """Motions ``(H, T, 17, 3)`` without the shake that is left of noise: each joint goes along the parabola that fits
     it best a moment before and after (Savitzky and Golay 1964).
 
-    Noise of a detector comes through the network frame by frame. On the takes to tune by this takes away four fifths of
-    the acceleration that is not the body's, and a few percent of the error.
+    Noise of a detector comes through the network frame by frame, and bodies do not shake like that.
     """
     half = min(round(HALF_STROKE * fps), (points.shape[1] - 1) // 2)
     if half < 2:  # a parabola goes through three points anyway
