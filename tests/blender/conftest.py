@@ -10,8 +10,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from blender_addon.sampler.job import Worker
 
 NEEDED = "POSE_DIFFUSION_NEEDS_BLENDER"  # set where a missing Blender is a failure, not a test to skip
 FOUND = importlib.util.find_spec("bpy") is not None
@@ -54,3 +58,25 @@ def addon() -> Iterator[ModuleType]:
         yield blender_addon
     finally:
         blender_addon.unregister()
+
+
+@pytest.fixture
+def worker() -> Worker:
+    """One for all tests."""
+    from .workers import shared
+
+    return shared()
+
+
+@pytest.fixture
+def ready_to_sample(addon: ModuleType, worker: Worker, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A short text, few steps."""
+    import bpy
+
+    from .workers import used
+
+    with used(worker, monkeypatch):
+        settings = bpy.context.scene.pose_diffusion
+        settings.text, settings.steps, settings.seed = "thanks", 2, 7
+        settings.mode = "follow"  # the other takes longer, and is tested elsewhere
+        yield

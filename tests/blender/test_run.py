@@ -17,16 +17,10 @@ from blender_addon.interface import engine, messages, run, signing, wanted
 from blender_addon.sampler.job import Worker
 
 from .scene import state_of
-from .workers import shared, used
+from .workers import used
 
 LONG = 1000  # steps: it does not end by itself
 PATIENCE = 60.0  # seconds
-
-
-@pytest.fixture
-def worker() -> Worker:
-    """One for all tests."""
-    return shared()
 
 
 @pytest.fixture(autouse=True)

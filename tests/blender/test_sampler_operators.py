@@ -2,9 +2,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import bpy
@@ -22,25 +20,8 @@ from blender_addon.interface import (
     span,
     wanted,
 )
-from blender_addon.sampler.job import Worker
 
-from .workers import shared, used
-
-
-@pytest.fixture
-def worker() -> Worker:
-    """One for all tests."""
-    return shared()
-
-
-@pytest.fixture(autouse=True)
-def ready(addon: ModuleType, worker: Worker, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A short text, few steps."""
-    with used(worker, monkeypatch):
-        settings = bpy.context.scene.pose_diffusion
-        settings.text, settings.steps, settings.seed = "thanks", 2, 7
-        settings.mode = "follow"  # the other takes longer, and is tested elsewhere
-        yield
+pytestmark = pytest.mark.usefixtures("ready_to_sample")
 
 
 @pytest.fixture

@@ -2,8 +2,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import bpy
@@ -13,23 +12,8 @@ from blender_addon.interface import engine, run, sampler_operators, wanted
 from blender_addon.sampler.job import Worker
 
 from .scene import state_of
-from .workers import shared, used
 
-
-@pytest.fixture
-def worker() -> Worker:
-    """One for all tests."""
-    return shared()
-
-
-@pytest.fixture(autouse=True)
-def ready(addon: ModuleType, worker: Worker, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A short text, few steps."""
-    with used(worker, monkeypatch):
-        settings = bpy.context.scene.pose_diffusion
-        settings.text, settings.steps, settings.seed = "thanks", 2, 7
-        settings.mode = "follow"  # the other takes longer, and is tested elsewhere
-        yield
+pytestmark = pytest.mark.usefixtures("ready_to_sample")
 
 
 def settings() -> Any:
